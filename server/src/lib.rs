@@ -1,0 +1,2 @@
+//! The Parlour server.
+pub mod hub;

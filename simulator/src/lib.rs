@@ -1,0 +1,1 @@
+//! Seeded histories of hub and client core.
