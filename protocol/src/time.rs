@@ -12,6 +12,7 @@ pub struct MonoMs(pub u64);
 
 impl MonoMs {
     /// This time plus `span`; stops at the end of the range.
+    #[must_use]
     pub fn after(self, span: Duration) -> Self {
         Self(self.0.saturating_add(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
     }

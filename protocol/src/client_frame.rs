@@ -1,0 +1,102 @@
+//! What a client says to a server, typed.
+//!
+//! Owns both directions of each frame: how it is read and how it is written. Must not know what is done with it.
+
+use crate::{
+    codes::Mechanism,
+    frame::Frame,
+    line::{FrameWriter, Line, ProtocolError},
+    message::{MessageId, RequestId},
+    tags::{self, Sender, State},
+    username::Username,
+};
+
+/// A frame from a client. Text borrows from the receive buffer. The rows of [`tags::TAGS`] say what each means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the table of tags documents the frames and their fields")]
+pub enum ClientFrame<'a> {
+    Hello { version: u32 },
+    Auth { mechanism: Mechanism, client_first: &'a str },
+    Proof { client_final: &'a str },
+    Message { request: RequestId, to: Username, id: MessageId, text: &'a str },
+    Broadcast { request: RequestId, id: MessageId, text: &'a str },
+    WhoElse { request: RequestId },
+    WhoElseSince { request: RequestId, seconds: u64 },
+    Block { request: RequestId, user: Username },
+    Unblock { request: RequestId, user: Username },
+    BlockList { request: RequestId },
+    Logout { request: RequestId },
+    Ack { from: Username, id: MessageId },
+    Ping,
+    Pong,
+}
+
+impl<'a> ClientFrame<'a> {
+    /// Reads a body that came while the connection was in `state`.
+    pub fn decode(body: &'a [u8], state: State) -> Result<Self, ProtocolError> {
+        let line = Line::parse(body)?;
+        let spec = tags::check(&line, Sender::Client, state)?;
+        let text = line.payload.and_then(|bytes| str::from_utf8(bytes).ok()).unwrap_or_default();
+        let mut fields = line.fields(spec.tag);
+        let frame = match spec.tag {
+            "hello" => {
+                let version = fields.take("version")?;
+                tags::skip_features(&mut fields)?;
+                Self::Hello { version }
+            }
+            "auth" => Self::Auth { mechanism: fields.take("mechanism")?, client_first: text },
+            "proof" => Self::Proof { client_final: text },
+            "message" => Self::Message {
+                request: fields.take("request")?,
+                to: fields.take("to")?,
+                id: fields.take("id")?,
+                text,
+            },
+            "broadcast" => Self::Broadcast { request: fields.take("request")?, id: fields.take("id")?, text },
+            "whoelse" => Self::WhoElse { request: fields.take("request")? },
+            "whoelsesince" => {
+                Self::WhoElseSince { request: fields.take("request")?, seconds: fields.take("seconds")? }
+            }
+            "block" => Self::Block { request: fields.take("request")?, user: fields.take("user")? },
+            "unblock" => Self::Unblock { request: fields.take("request")?, user: fields.take("user")? },
+            "blocklist" => Self::BlockList { request: fields.take("request")? },
+            "logout" => Self::Logout { request: fields.take("request")? },
+            "ack" => Self::Ack { from: fields.take("from")?, id: fields.take("id")? },
+            "ping" => Self::Ping,
+            "pong" => Self::Pong,
+            other => return Err(ProtocolError::Tag { tag: other.to_owned() }),
+        };
+        fields.end()?;
+        Ok(frame)
+    }
+
+    /// The frame as it travels.
+    pub fn encode(&self) -> Frame {
+        match self {
+            Self::Hello { version } => FrameWriter::new("hello").field(version).finish(),
+            Self::Auth { mechanism, client_first } => {
+                FrameWriter::new("auth").field(mechanism).payload(client_first.as_bytes())
+            }
+            Self::Proof { client_final } => FrameWriter::new("proof").payload(client_final.as_bytes()),
+            Self::Message { request, to, id, text } => {
+                FrameWriter::new("message").field(request).field(to).field(id).payload(text.as_bytes())
+            }
+            Self::Broadcast { request, id, text } => {
+                FrameWriter::new("broadcast").field(request).field(id).payload(text.as_bytes())
+            }
+            Self::WhoElse { request } => FrameWriter::new("whoelse").field(request).finish(),
+            Self::WhoElseSince { request, seconds } => {
+                FrameWriter::new("whoelsesince").field(request).field(seconds).finish()
+            }
+            Self::Block { request, user } => FrameWriter::new("block").field(request).field(user).finish(),
+            Self::Unblock { request, user } => {
+                FrameWriter::new("unblock").field(request).field(user).finish()
+            }
+            Self::BlockList { request } => FrameWriter::new("blocklist").field(request).finish(),
+            Self::Logout { request } => FrameWriter::new("logout").field(request).finish(),
+            Self::Ack { from, id } => FrameWriter::new("ack").field(from).field(id).finish(),
+            Self::Ping => FrameWriter::new("ping").finish(),
+            Self::Pong => FrameWriter::new("pong").finish(),
+        }
+    }
+}

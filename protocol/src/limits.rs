@@ -1,0 +1,20 @@
+//! The sizes that both ends of a connection enforce, each with its reason.
+
+/// The longest body of a frame before log-in, in bytes: the SCRAM messages need under 300, and a stranger
+/// must not make the server hold more than this.
+pub const FRAME_LEN_MAX_BEFORE_LOGIN: usize = 1024;
+
+/// The longest body of a frame after log-in, in bytes: four times the longest text, so that lists travel in
+/// few frames and a receive buffer stays small.
+pub const FRAME_LEN_MAX: usize = 64 * 1024;
+
+/// The longest text of a message, in bytes of UTF-8: several screens full, and still one frame.
+pub const TEXT_LEN_MAX: usize = 16 * 1024;
+
+/// How many bytes of names the sender of a list puts into one frame before it starts the next: leaves room
+/// for the line's other fields within [`FRAME_LEN_MAX`].
+pub const LIST_LEN_MAX: usize = 32 * 1024;
+
+/// How many requests a client keeps unanswered. The server remembers far more message ids than that per
+/// sender, so a resend is always recognised.
+pub const REQUESTS_IN_FLIGHT_MAX: usize = 64;

@@ -1,0 +1,159 @@
+//! What the server says to a client, typed.
+//!
+//! Owns both directions of each frame: how it is read and how it is written. Must not know what is done with it.
+
+use crate::{
+    codes::{ErrorCode, GoodbyeReason, LoginRefusal, PresenceChange},
+    frame::Frame,
+    line::{FrameWriter, Line, ProtocolError},
+    message::{MessageId, RequestId},
+    tags::{self, Sender, State},
+    time::UnixMs,
+    username::Username,
+};
+
+/// A frame from the server. Text borrows from the receive buffer. The rows of [`tags::TAGS`] say what each means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the table of tags documents the frames and their fields")]
+pub enum ServerFrame<'a> {
+    Hello { version: u32 },
+    Challenge { server_first: &'a str },
+    Welcome { user: Username, server_final: &'a str },
+    LoginRefused { code: LoginRefusal, retry_after_s: u64, text: &'a str },
+    Deliver { from: Username, id: MessageId, sent_at: UnixMs, offline: bool, text: &'a str },
+    Announce { from: Username, id: MessageId, sent_at: UnixMs, text: &'a str },
+    Presence { changes: Vec<(Username, PresenceChange)> },
+    Delivered { request: RequestId },
+    Stored { request: RequestId },
+    Sent { request: RequestId, recipients: u64, blocked: bool },
+    Users { request: RequestId, more: bool, users: Vec<Username> },
+    Done { request: RequestId },
+    Refused { request: RequestId, code: ErrorCode, text: &'a str },
+    Notice { text: &'a str },
+    Goodbye { reason: GoodbyeReason, text: &'a str },
+    Ping,
+    Pong,
+}
+
+impl<'a> ServerFrame<'a> {
+    /// Reads a body that came while the connection was in `state`.
+    pub fn decode(body: &'a [u8], state: State) -> Result<Self, ProtocolError> {
+        let line = Line::parse(body)?;
+        let spec = tags::check(&line, Sender::Server, state)?;
+        let text = line.payload.and_then(|bytes| str::from_utf8(bytes).ok()).unwrap_or_default();
+        let mut fields = line.fields(spec.tag);
+        let frame = match spec.tag {
+            "hello" => {
+                let version = fields.take("version")?;
+                tags::skip_features(&mut fields)?;
+                Self::Hello { version }
+            }
+            "challenge" => Self::Challenge { server_first: text },
+            "welcome" => Self::Welcome { user: fields.take("user")?, server_final: text },
+            "login-refused" => Self::LoginRefused {
+                code: fields.take("code")?,
+                retry_after_s: fields.take("retry-after")?,
+                text,
+            },
+            "deliver" => Self::Deliver {
+                from: fields.take("from")?,
+                id: fields.take("id")?,
+                sent_at: fields.take("sent-at")?,
+                offline: fields.take("offline")?,
+                text,
+            },
+            "announce" => Self::Announce {
+                from: fields.take("from")?,
+                id: fields.take("id")?,
+                sent_at: fields.take("sent-at")?,
+                text,
+            },
+            "presence" => {
+                let mut changes = Vec::new();
+                while fields.more() {
+                    changes.push((fields.take("user")?, fields.take("change")?));
+                }
+                Self::Presence { changes }
+            }
+            "delivered" => Self::Delivered { request: fields.take("request")? },
+            "stored" => Self::Stored { request: fields.take("request")? },
+            "sent" => Self::Sent {
+                request: fields.take("request")?,
+                recipients: fields.take("recipients")?,
+                blocked: fields.take("blocked")?,
+            },
+            "users" => {
+                let (request, more) = (fields.take("request")?, fields.take("more")?);
+                let mut users = Vec::new();
+                while fields.more() {
+                    users.push(fields.take("user")?);
+                }
+                Self::Users { request, more, users }
+            }
+            "done" => Self::Done { request: fields.take("request")? },
+            "refused" => Self::Refused { request: fields.take("request")?, code: fields.take("code")?, text },
+            "notice" => Self::Notice { text },
+            "goodbye" => Self::Goodbye { reason: fields.take("reason")?, text },
+            "ping" => Self::Ping,
+            "pong" => Self::Pong,
+            other => return Err(ProtocolError::Tag { tag: other.to_owned() }),
+        };
+        fields.end()?;
+        Ok(frame)
+    }
+
+    /// The frame as it travels.
+    pub fn encode(&self) -> Frame {
+        match self {
+            Self::Hello { version } => FrameWriter::new("hello").field(version).finish(),
+            Self::Challenge { server_first } => {
+                FrameWriter::new("challenge").payload(server_first.as_bytes())
+            }
+            Self::Welcome { user, server_final } => {
+                FrameWriter::new("welcome").field(user).payload(server_final.as_bytes())
+            }
+            Self::LoginRefused { code, retry_after_s, text } => {
+                FrameWriter::new("login-refused").field(code).field(retry_after_s).payload(text.as_bytes())
+            }
+            Self::Deliver { from, id, sent_at, offline, text } => FrameWriter::new("deliver")
+                .field(from)
+                .field(id)
+                .field(sent_at)
+                .field(offline)
+                .payload(text.as_bytes()),
+            Self::Announce { from, id, sent_at, text } => {
+                FrameWriter::new("announce").field(from).field(id).field(sent_at).payload(text.as_bytes())
+            }
+            Self::Presence { changes } => {
+                let mut writer = FrameWriter::new("presence");
+                for (user, change) in changes {
+                    writer.push(user);
+                    writer.push(change);
+                }
+                writer.finish()
+            }
+            Self::Delivered { request } => FrameWriter::new("delivered").field(request).finish(),
+            Self::Stored { request } => FrameWriter::new("stored").field(request).finish(),
+            Self::Sent { request, recipients, blocked } => {
+                FrameWriter::new("sent").field(request).field(recipients).field(blocked).finish()
+            }
+            Self::Users { request, more, users } => {
+                let mut writer = FrameWriter::new("users").field(request).field(more);
+                for user in users {
+                    writer.push(user);
+                }
+                writer.finish()
+            }
+            Self::Done { request } => FrameWriter::new("done").field(request).finish(),
+            Self::Refused { request, code, text } => {
+                FrameWriter::new("refused").field(request).field(code).payload(text.as_bytes())
+            }
+            Self::Notice { text } => FrameWriter::new("notice").payload(text.as_bytes()),
+            Self::Goodbye { reason, text } => {
+                FrameWriter::new("goodbye").field(reason).payload(text.as_bytes())
+            }
+            Self::Ping => FrameWriter::new("ping").finish(),
+            Self::Pong => FrameWriter::new("pong").finish(),
+        }
+    }
+}
