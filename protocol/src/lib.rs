@@ -2,4 +2,6 @@
 //!
 //! No sockets, no clock, no randomness, no threads: everything here is a function of its arguments.
 
+pub mod random;
+pub mod scram;
 pub mod time;
