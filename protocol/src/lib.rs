@@ -13,6 +13,8 @@ pub mod limits;
 pub mod line;
 pub mod message;
 pub mod printable;
+pub mod random;
+pub mod scram;
 pub mod server_frame;
 pub mod tags;
 pub mod time;
