@@ -3,10 +3,10 @@
 //! Owns both directions of each frame: how it is read and how it is written. Must not know what is done with it.
 
 use crate::{
-    codes::Mechanism,
     frame::Frame,
     line::{FrameWriter, Line, ProtocolError},
     message::{MessageId, RequestId},
+    scram::Mechanism,
     tags::{self, Sender, State},
     username::Username,
 };

@@ -2,6 +2,8 @@
 //!
 //! Owns the closed sets of words. Must not know when which is used.
 
+use crate::scram::Mechanism;
+
 /// A closed set of words that travel as one field.
 pub trait Word: Copy + Sized + 'static {
     /// Every member, in the order of the documentation.
@@ -190,22 +192,11 @@ impl Word for PresenceChange {
     }
 }
 
-/// How a client proves its password.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mechanism {
-    /// RFC 7677, without channel binding.
-    ScramSha256,
-    /// RFC 7677, bound to the TLS connection by `tls-exporter` (RFC 9266).
-    ScramSha256Plus,
-}
-
+/// How a client proves its password: the names in the IANA registry.
 impl Word for Mechanism {
-    const ALL: &'static [Self] = &[Self::ScramSha256, Self::ScramSha256Plus];
+    const ALL: &'static [Self] = &[Self::Sha256, Self::Sha256Plus];
 
     fn word(self) -> &'static str {
-        match self {
-            Self::ScramSha256 => "scram-sha-256",
-            Self::ScramSha256Plus => "scram-sha-256-plus",
-        }
+        self.name()
     }
 }

@@ -112,7 +112,10 @@ fn read_number(field: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codes::{ErrorCode, GoodbyeReason, LoginRefusal, Mechanism, PresenceChange};
+    use crate::{
+        codes::{ErrorCode, GoodbyeReason, LoginRefusal, PresenceChange},
+        scram::Mechanism,
+    };
 
     #[test]
     fn numbers_have_one_spelling() {
@@ -130,7 +133,7 @@ mod tests {
                 let mut line = String::new();
                 member.write(&mut line);
                 assert_eq!(T::read(&line), Some(member));
-                assert!(line.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'));
+                assert!(line.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'));
             }
             assert_eq!(T::read("no-such-word"), None);
         }

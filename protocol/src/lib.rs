@@ -1,6 +1,6 @@
 //! What the server and the client must agree on, and nothing else: frames, tags, names, codes, log-in messages.
 //!
-//! No sockets, no clock, no randomness, no threads: everything here is a function of its arguments.
+//! No sockets, no clock, no threads, no randomness but what a seed gives: everything here is a function of its arguments.
 //!
 //! Reading order: [`frame`] (bytes to bodies), [`line`] (bodies to tagged lines), [`tags`] (the one table of
 //! tags), [`client_frame`] and [`server_frame`] (the typed messages that both programs use).
@@ -21,7 +21,7 @@ pub mod time;
 pub mod username;
 
 pub use client_frame::ClientFrame;
-pub use codes::{ErrorCode, GoodbyeReason, LoginRefusal, Mechanism, PresenceChange, Word};
+pub use codes::{ErrorCode, GoodbyeReason, LoginRefusal, PresenceChange, Word};
 pub use frame::{Frame, FrameDecoder, FrameError};
 pub use line::ProtocolError;
 pub use message::{MessageId, RequestId};

@@ -1,2 +1,8 @@
-//! The Parlour server.
+//! The Parlour server: a pure hub, and a shell that gives it sockets, a clock and files.
+//!
+//! [`hub`] decides everything and touches nothing; [`shell`] touches everything and decides nothing.
+
+pub mod credentials;
 pub mod hub;
+pub mod options;
+pub mod shell;

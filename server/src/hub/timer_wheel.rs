@@ -22,7 +22,7 @@ const NIL: usize = usize::MAX;
 
 /// Values that wait for their deadlines.
 #[derive(Debug)]
-pub struct TimerWheel<T> {
+pub(super) struct TimerWheel<T> {
     /// The wheel's time, in milliseconds: no entry in `levels` has an earlier deadline.
     elapsed: u64,
     /// Numbers the entries in the order of insertion. No number comes twice.
@@ -36,7 +36,7 @@ pub struct TimerWheel<T> {
 
 impl<T> TimerWheel<T> {
     /// An empty wheel that starts at `now`.
-    pub fn new(now: MonoMs) -> Self {
+    pub(super) fn new(now: MonoMs) -> Self {
         let level = Level { occupied: 0, slots: [List::EMPTY; SLOTS_PER_LEVEL] };
         Self {
             elapsed: now.0,
@@ -48,7 +48,7 @@ impl<T> TimerWheel<T> {
     }
 
     /// Keeps `value` until `at`. A time in the past is due at once.
-    pub fn insert(&mut self, at: MonoMs, value: T) -> TimerKey {
+    pub(super) fn insert(&mut self, at: MonoMs, value: T) -> TimerKey {
         let seq = self.seq_next;
         self.seq_next = seq.wrapping_add(1);
         let index =
@@ -63,7 +63,7 @@ impl<T> TimerWheel<T> {
 
     /// Takes a value back before it fires, in constant time (in O(log n) of the late ones if it was late at
     /// insertion). A key whose value has gone already hits nothing.
-    pub fn cancel(&mut self, key: TimerKey) -> Option<T> {
+    pub(super) fn cancel(&mut self, key: TimerKey) -> Option<T> {
         self.entries.get(key.index).filter(|entry| entry.seq == key.seq)?;
         self.remove(key.index)
     }
@@ -72,7 +72,7 @@ impl<T> TimerWheel<T> {
     ///
     /// Never later than the earliest deadline, but perhaps earlier: the call then finds nothing due and the next
     /// answer is closer. For one deadline this happens at most ten times, whatever its distance.
-    pub fn next(&self) -> Option<MonoMs> {
+    pub(super) fn next(&self) -> Option<MonoMs> {
         let late = self.late.keys().next().map(|&(at, _)| at);
         late.or_else(|| self.first_slot().map(|(_, start)| start)).map(MonoMs)
     }
@@ -81,7 +81,7 @@ impl<T> TimerWheel<T> {
     /// first. `None` when nothing is due.
     ///
     /// Constant time on average over an entry's life; one call may move a whole slot of far deadlines closer.
-    pub fn pop_due(&mut self, now: MonoMs) -> Option<T> {
+    pub(super) fn pop_due(&mut self, now: MonoMs) -> Option<T> {
         if let Some((&(at, _), &index)) = self.late.first_key_value() {
             return if at <= now.0 { self.remove(index) } else { None };
         }
@@ -95,16 +95,6 @@ impl<T> TimerWheel<T> {
         // No deadline lies in between, so every entry keeps its place, and new ones get theirs by the true distance.
         self.elapsed = self.elapsed.max(now.0);
         None
-    }
-
-    /// How many values wait.
-    pub fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    /// Whether none waits.
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
     }
 
     /// The occupied slot with the earliest deadlines, and the first tick of its span. Slots of a lower level all lie
@@ -185,7 +175,7 @@ impl<T> TimerWheel<T> {
 
 /// Names one insertion for ever, also after another value took its place in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TimerKey {
+pub(super) struct TimerKey {
     index: usize,
     seq: u64,
 }
@@ -258,7 +248,7 @@ mod tests {
     #[test]
     fn an_empty_wheel_has_nothing_to_do() {
         let mut wheel = TimerWheel::<()>::new(MonoMs(5));
-        assert_eq!((wheel.next(), wheel.len(), wheel.is_empty()), (None, 0, true));
+        assert_eq!((wheel.next(), wheel.entries.len(), wheel.entries.is_empty()), (None, 0, true));
         assert_eq!(wheel.pop_due(MonoMs(u64::MAX)), None);
     }
 
@@ -275,7 +265,7 @@ mod tests {
         assert_eq!(wheel.next(), Some(MonoMs(12_345_678)));
         assert_eq!(wheel.pop_due(MonoMs(12_345_677)), None);
         assert_eq!(wheel.pop_due(MonoMs(12_345_678)), Some("due"));
-        assert!(wheel.is_empty());
+        assert!(wheel.entries.is_empty());
     }
 
     #[test]
@@ -317,7 +307,7 @@ mod tests {
         wheel.insert(MonoMs(4), 13);
         assert_eq!(wheel.cancel(late), Some(10));
         assert_eq!(drain(&mut wheel, 500), [13, 2, 3, 11, 5, 12]);
-        assert_eq!(wheel.len(), 0);
+        assert_eq!(wheel.entries.len(), 0);
     }
 
     #[test]
@@ -440,7 +430,7 @@ mod tests {
                         }
                     }
                 }
-                prop_assert_eq!((wheel.len(), wheel.is_empty()), (model.len(), model.is_empty()));
+                prop_assert_eq!((wheel.entries.len(), wheel.entries.is_empty()), (model.len(), model.is_empty()));
                 match (wheel.next(), model.first()) {
                     (Some(next), Some(&(at, _))) => prop_assert!(next.0 <= at),
                     (next, first) => prop_assert!(next.is_none() && first.is_none()),

@@ -1,0 +1,122 @@
+//! What waits to be sent over one connection.
+//!
+//! Owns the order and the count of bytes. Must not know limits; `sessions` enforces them.
+
+use std::collections::VecDeque;
+
+use protocol::Frame;
+
+/// Frames in the order in which they leave; shared frames are not copied until they do.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    frames: VecDeque<Frame>,
+    /// How much of the first frame has left.
+    front_sent_len: usize,
+    len: usize,
+}
+
+impl Outbox {
+    /// Bytes that wait.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub(super) fn push(&mut self, frame: Frame) {
+        self.len += frame.len();
+        self.frames.push_back(frame);
+    }
+
+    /// Appends up to `len_max` of the waiting bytes to `out` without taking them.
+    pub(super) fn gather(&self, out: &mut Vec<u8>, len_max: usize) {
+        let mut room = len_max;
+        let mut skip = self.front_sent_len;
+        for frame in &self.frames {
+            let waiting = frame.as_bytes().get(skip..).unwrap_or_default();
+            let (taken, _) = waiting.split_at(room.min(waiting.len()));
+            out.extend_from_slice(taken);
+            room -= taken.len();
+            skip = 0;
+            if room == 0 {
+                return;
+            }
+        }
+    }
+
+    /// The first `len` bytes have left.
+    pub(super) fn sent(&mut self, len: usize) {
+        let mut left = len.min(self.len);
+        self.len -= left;
+        while let Some(front) = self.frames.front() {
+            let rest = front.len() - self.front_sent_len;
+            if left < rest {
+                self.front_sent_len += left;
+                return;
+            }
+            left -= rest;
+            self.front_sent_len = 0;
+            self.frames.pop_front();
+        }
+        // An idle connection keeps no memory of a busy hour.
+        self.frames = VecDeque::new();
+    }
+
+    /// Forgets everything, except what is needed to end the stream between two frames.
+    pub(super) fn clear(&mut self) {
+        let started = self.frames.pop_front().filter(|_| self.front_sent_len > 0);
+        *self = Self { front_sent_len: self.front_sent_len, ..Self::default() };
+        match started {
+            Some(frame) => {
+                self.len = frame.len() - self.front_sent_len;
+                self.frames.push_back(frame);
+            }
+            None => self.front_sent_len = 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gathered(outbox: &Outbox, len_max: usize) -> Vec<u8> {
+        let mut out = Vec::new();
+        outbox.gather(&mut out, len_max);
+        out
+    }
+
+    #[test]
+    fn bytes_leave_once_and_in_order_however_they_are_taken() {
+        let frames: Vec<Frame> = (1u8..20).map(|n| Frame::from_body(&vec![n; usize::from(n)])).collect();
+        let expected: Vec<u8> = frames.iter().flat_map(|f| f.as_bytes().to_vec()).collect();
+        for step in 1..30 {
+            let mut outbox = Outbox::default();
+            frames.iter().for_each(|f| outbox.push(f.clone()));
+            let mut left = Vec::new();
+            while !outbox.is_empty() {
+                let piece = gathered(&outbox, step);
+                outbox.sent(piece.len());
+                left.extend(piece);
+            }
+            assert_eq!(left, expected);
+        }
+    }
+
+    #[test]
+    fn clearing_keeps_the_frame_that_has_begun_to_leave() {
+        let mut outbox = Outbox::default();
+        outbox.push(Frame::from_body(b"first"));
+        outbox.push(Frame::from_body(b"second"));
+        outbox.sent(6);
+        outbox.clear();
+        assert_eq!(gathered(&outbox, 100), b"rst");
+        assert_eq!(outbox.len(), 3);
+        outbox.sent(3);
+        outbox.push(Frame::from_body(b"x"));
+        outbox.clear();
+        assert!(outbox.is_empty());
+    }
+}

@@ -1,0 +1,434 @@
+//! Direct messages on their way: from the sender's request to the recipient's acknowledgement.
+//!
+//! Owns the mailboxes and the one rule of delivery: a sender is told `delivered` when the recipient's client
+//! has acknowledged, or `stored` when the store has the message, and the server lets go of a message only
+//! after the first. Must not know log-in, blocks, or how bytes travel.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use protocol::{ErrorCode, MessageId, ServerFrame, Username, time::MonoMs, time::Now};
+
+use super::{
+    effect::{ConnId, Effect, MailboxPage, Sequence, StoreOperation, StoredMessage},
+    known_ids::{Digest, Fate, KnownIds, Waiter},
+    ledger::{Ledger, Promise},
+    limits::Limits,
+    sessions::{Lane, Sessions},
+};
+
+/// What delivering touches outside the mailboxes.
+pub(super) struct Desk<'a> {
+    pub(super) now: Now,
+    pub(super) limits: &'a Limits,
+    pub(super) sessions: &'a mut Sessions,
+    pub(super) ledger: &'a mut Ledger,
+}
+
+/// A message as its sender handed it in.
+pub(super) struct Letter<'a> {
+    pub(super) from: &'a Username,
+    pub(super) to: &'a Username,
+    pub(super) id: MessageId,
+    pub(super) text: &'a str,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct PostOffice {
+    mailboxes: BTreeMap<Username, Mailbox>,
+    known: KnownIds,
+    last_sequence: Sequence,
+    /// Users for whom a patience timer is set.
+    patience: BTreeSet<Username>,
+}
+
+/// What is on its way to one user.
+#[derive(Debug, Default)]
+struct Mailbox {
+    /// Messages that are in the store, or are being written there.
+    stored: usize,
+    stored_len: usize,
+    /// There while the user is online.
+    delivery: Option<Delivery>,
+}
+
+/// The delivery over one connection.
+#[derive(Debug)]
+struct Delivery {
+    conn: ConnId,
+    backlog: Backlog,
+    /// In order; the first `in_flight` were sent and wait for their acknowledgement.
+    queue: VecDeque<Parcel>,
+    in_flight: usize,
+    in_flight_len: usize,
+    /// What came while older messages are still being fetched from the store.
+    fresh: VecDeque<Parcel>,
+}
+
+/// How far the messages that waited in the store have come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Backlog {
+    /// All of them were sent.
+    Sent,
+    /// A page of them was asked for.
+    Loading,
+    /// A page of them is in the queue.
+    Page { last: Sequence, more: bool },
+}
+
+#[derive(Debug)]
+struct Parcel {
+    message: StoredMessage,
+    /// It waited in the store for this log-in.
+    offline: bool,
+    /// It is in the store, or being written there.
+    kept: bool,
+    /// When its sender began to wait.
+    since: MonoMs,
+}
+
+impl PostOffice {
+    /// Takes a message in. An error is the whole answer; otherwise the waiter is told later, or just was.
+    pub(super) fn post(
+        &mut self,
+        desk: &mut Desk<'_>,
+        letter: &Letter<'_>,
+        waiter: Waiter,
+    ) -> Result<(), ErrorCode> {
+        let Letter { from, to, id, text } = *letter;
+        let digest = Digest::of(Some(to), text);
+        if let Some((known, fate)) = self.known.get(from, id) {
+            if known != digest {
+                return Err(ErrorCode::IdReused);
+            }
+            self.known.set_waiter(from, id, waiter);
+            if !matches!(fate, Fate::Pending(_)) {
+                desk.tell_fate(waiter, fate);
+            }
+            return Ok(());
+        }
+        if self.known.pending(from) >= desk.limits.unconfirmed_per_sender_max {
+            return Err(ErrorCode::Quota);
+        }
+        let mailbox = self.mailboxes.entry(to.clone()).or_default();
+        let (count, len) = mailbox.load();
+        if count >= desk.limits.mailbox_messages_max || len + text.len() > desk.limits.mailbox_len_max {
+            return Err(ErrorCode::MailboxFull);
+        }
+        let fate = Fate::Pending(waiter);
+        self.known.insert(from, id, digest, fate, desk.limits.known_ids_per_sender_max);
+        self.last_sequence = Sequence(self.last_sequence.0 + 1);
+        let message = StoredMessage {
+            sequence: self.last_sequence,
+            from: from.clone(),
+            id,
+            sent_at: desk.now.wall,
+            text: Arc::from(text),
+        };
+        let parcel = Parcel { message, offline: false, kept: false, since: desk.now.mono };
+        match &mut mailbox.delivery {
+            None => mailbox.keep(desk, to, &parcel.message),
+            Some(delivery) => {
+                if delivery.backlog == Backlog::Sent {
+                    delivery.queue.push_back(parcel);
+                } else {
+                    delivery.fresh.push_back(parcel);
+                }
+                delivery.pump(desk, to);
+                self.arm_patience(desk, to);
+            }
+        }
+        Ok(())
+    }
+
+    /// Remembers a broadcast, or tells what became of it when it came before.
+    pub(super) fn known_broadcast(
+        &self,
+        from: &Username,
+        id: MessageId,
+        text: &str,
+    ) -> Result<Option<Fate>, ErrorCode> {
+        match self.known.get(from, id) {
+            Some((known, _)) if known != Digest::of(None, text) => Err(ErrorCode::IdReused),
+            Some((_, fate)) => Ok(Some(fate)),
+            None => Ok(None),
+        }
+    }
+
+    pub(super) fn remember_broadcast(
+        &mut self,
+        from: &Username,
+        id: MessageId,
+        text: &str,
+        fate: Fate,
+        limits: &Limits,
+    ) {
+        self.known.insert(from, id, Digest::of(None, text), fate, limits.known_ids_per_sender_max);
+    }
+
+    /// The recipient's client has shown a message.
+    pub(super) fn acked(&mut self, desk: &mut Desk<'_>, user: &Username, from: &Username, id: MessageId) {
+        let Some(mailbox) = self.mailboxes.get_mut(user) else { return };
+        let Some(delivery) = &mut mailbox.delivery else { return };
+        let sent = delivery.queue.iter().take(delivery.in_flight);
+        let Some(at) = sent.into_iter().position(|p| p.message.id == id && p.message.from == *from) else {
+            return;
+        };
+        let Some(parcel) = delivery.queue.remove(at) else { return };
+        delivery.in_flight -= 1;
+        delivery.in_flight_len -= parcel.message.text.len();
+        if parcel.kept {
+            desk.ledger.note(StoreOperation::Drop { to: user.clone(), sequence: parcel.message.sequence });
+            mailbox.stored -= 1;
+            mailbox.stored_len -= parcel.message.text.len();
+        }
+        if let Some(waiter) = self.known.settle(from, id, Fate::Delivered) {
+            desk.tell_fate(waiter, Fate::Delivered);
+        }
+        delivery.pump(desk, user);
+    }
+
+    /// The user has logged in: what waited for him comes before anything else.
+    pub(super) fn begin(&mut self, desk: &mut Desk<'_>, user: &Username, conn: ConnId) {
+        let mailbox = self.mailboxes.entry(user.clone()).or_default();
+        let mut delivery = Delivery {
+            conn,
+            backlog: Backlog::Sent,
+            queue: VecDeque::new(),
+            in_flight: 0,
+            in_flight_len: 0,
+            fresh: VecDeque::new(),
+        };
+        if mailbox.stored > 0 {
+            desk.sessions.hold(conn);
+            delivery.load(desk, user, Sequence(0));
+        }
+        mailbox.delivery = Some(delivery);
+    }
+
+    /// A page of waiting messages was read; `None`: it could not be.
+    pub(super) fn loaded(
+        &mut self,
+        desk: &mut Desk<'_>,
+        user: &Username,
+        conn: ConnId,
+        page: Option<MailboxPage>,
+    ) {
+        let Some(mailbox) = self.mailboxes.get_mut(user) else { return };
+        let Some(delivery) = mailbox.delivery.as_mut().filter(|delivery| delivery.conn == conn) else {
+            return;
+        };
+        if delivery.backlog != Backlog::Loading {
+            return;
+        }
+        let page = page.unwrap_or_else(|| {
+            let text = "The messages that waited for you cannot be read now; they come at a later log-in.";
+            desk.sessions.tell(conn, &ServerFrame::Notice { text }, desk.now.mono, desk.limits);
+            MailboxPage::default()
+        });
+        let last = page.messages.last().map(|message| message.sequence);
+        delivery.backlog = match last {
+            Some(last) => Backlog::Page { last, more: page.more },
+            None => Backlog::Page { last: Sequence(0), more: false },
+        };
+        let since = desk.now.mono;
+        delivery.queue.extend(page.messages.into_iter().map(|message| Parcel {
+            message,
+            offline: true,
+            kept: true,
+            since,
+        }));
+        delivery.pump(desk, user);
+    }
+
+    /// The user is gone: what he has not acknowledged goes to the store.
+    pub(super) fn ended(&mut self, desk: &mut Desk<'_>, user: &Username) {
+        let Some(mailbox) = self.mailboxes.get_mut(user) else { return };
+        let Some(delivery) = mailbox.delivery.take() else { return };
+        for parcel in delivery.queue.iter().chain(&delivery.fresh).filter(|parcel| !parcel.kept) {
+            mailbox.keep(desk, user, &parcel.message);
+        }
+        self.tidy(user);
+    }
+
+    /// The timer for this user fired: who waited too long is told `stored` once that is true.
+    pub(super) fn patience_over(&mut self, desk: &mut Desk<'_>, user: &Username) {
+        self.patience.remove(user);
+        let Some(mailbox) = self.mailboxes.get_mut(user) else { return };
+        let Some(delivery) = &mut mailbox.delivery else { return };
+        let mut late = Vec::new();
+        for parcel in delivery.queue.iter_mut().chain(&mut delivery.fresh) {
+            if !parcel.kept && parcel.since.after(desk.limits.delivery_patience) <= desk.now.mono {
+                parcel.kept = true;
+                late.push(parcel.message.clone());
+            }
+        }
+        for message in late {
+            mailbox.keep(desk, user, &message);
+        }
+        self.arm_patience(desk, user);
+    }
+
+    /// The store has answered for a message.
+    pub(super) fn kept(
+        &mut self,
+        desk: &mut Desk<'_>,
+        durable: bool,
+        to: &Username,
+        message: (&Username, MessageId, Sequence),
+        text_len: usize,
+    ) {
+        let (from, id, sequence) = message;
+        if durable {
+            if let Some(waiter) = self.known.settle(from, id, Fate::Stored) {
+                desk.tell_fate(waiter, Fate::Stored);
+            }
+            return;
+        }
+        if let Some((_, Fate::Delivered)) = self.known.get(from, id) {
+            return;
+        }
+        let Some(mailbox) = self.mailboxes.get_mut(to) else { return };
+        mailbox.stored -= 1;
+        mailbox.stored_len -= text_len;
+        let delivery = mailbox.delivery.as_mut();
+        let parcel = delivery.and_then(|delivery| {
+            let mut all = delivery.queue.iter_mut().chain(&mut delivery.fresh);
+            all.find(|parcel| parcel.message.sequence == sequence)
+        });
+        if let Some(parcel) = parcel {
+            // The recipient may still acknowledge it; the store is tried again when patience runs out again.
+            parcel.kept = false;
+            parcel.since = desk.now.mono;
+            self.arm_patience(desk, to);
+        } else {
+            if let Some(waiter) = self.known.forget(from, id) {
+                desk.refuse(waiter, ErrorCode::StoreFailed);
+            }
+            self.tidy(to);
+        }
+    }
+
+    fn arm_patience(&mut self, desk: &mut Desk<'_>, user: &Username) {
+        if self.patience.contains(user) {
+            return;
+        }
+        let Some(delivery) = self.mailboxes.get(user).and_then(|mailbox| mailbox.delivery.as_ref()) else {
+            return;
+        };
+        let waiting = delivery.queue.iter().chain(&delivery.fresh).filter(|parcel| !parcel.kept);
+        if let Some(oldest) = waiting.map(|parcel| parcel.since).min() {
+            desk.sessions.arm_patience(user.clone(), oldest.after(desk.limits.delivery_patience));
+            self.patience.insert(user.clone());
+        }
+    }
+
+    /// A mailbox with nothing in it takes no memory.
+    fn tidy(&mut self, user: &Username) {
+        if self.mailboxes.get(user).is_some_and(|mailbox| mailbox.stored == 0 && mailbox.delivery.is_none()) {
+            self.mailboxes.remove(user);
+        }
+    }
+}
+
+impl Mailbox {
+    /// Has a message written to the store; its sender is told when it is there.
+    fn keep(&mut self, desk: &mut Desk<'_>, user: &Username, message: &StoredMessage) {
+        let text_len = message.text.len();
+        self.stored += 1;
+        self.stored_len += text_len;
+        desk.ledger.promise(
+            StoreOperation::Keep { to: user.clone(), message: message.clone() },
+            Promise::Kept {
+                to: user.clone(),
+                sequence: message.sequence,
+                from: message.from.clone(),
+                id: message.id,
+                text_len,
+            },
+        );
+    }
+
+    /// How many messages, and bytes of text, count against the user's quota.
+    fn load(&self) -> (usize, usize) {
+        let unkept = self.delivery.iter().flat_map(|d| d.queue.iter().chain(&d.fresh)).filter(|p| !p.kept);
+        unkept.fold((self.stored, self.stored_len), |(count, len), parcel| {
+            (count + 1, len + parcel.message.text.len())
+        })
+    }
+}
+
+impl Delivery {
+    /// Sends what the window allows, fetches the next page, and after the last lets everything else go.
+    fn pump(&mut self, desk: &mut Desk<'_>, user: &Username) {
+        loop {
+            self.send(desk);
+            if self.in_flight < self.queue.len() {
+                return;
+            }
+            match self.backlog {
+                Backlog::Sent | Backlog::Loading => return,
+                Backlog::Page { last, more: true } => return self.load(desk, user, last),
+                Backlog::Page { more: false, .. } => {
+                    self.backlog = Backlog::Sent;
+                    desk.sessions.release(self.conn, desk.now.mono, desk.limits);
+                    self.queue.append(&mut self.fresh);
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, desk: &mut Desk<'_>) {
+        while let Some(parcel) = self.queue.get(self.in_flight) {
+            let StoredMessage { from, id, sent_at, text, .. } = &parcel.message;
+            let fits = self.in_flight < desk.limits.in_flight_messages_max
+                && self.in_flight_len + text.len() <= desk.limits.in_flight_len_max;
+            if !fits && self.in_flight > 0 {
+                return;
+            }
+            let frame = ServerFrame::Deliver {
+                from: from.clone(),
+                id: *id,
+                sent_at: *sent_at,
+                offline: parcel.offline,
+                text,
+            };
+            self.in_flight += 1;
+            self.in_flight_len += text.len();
+            desk.sessions.send_now(self.conn, frame.encode(), Lane::Direct, desk.now.mono, desk.limits);
+        }
+    }
+
+    fn load(&mut self, desk: &mut Desk<'_>, user: &Username, after: Sequence) {
+        self.backlog = Backlog::Loading;
+        desk.sessions.push_effect(Effect::Load {
+            conn: self.conn,
+            user: user.clone(),
+            after,
+            len_max: desk.limits.in_flight_len_max,
+        });
+    }
+}
+
+impl Desk<'_> {
+    /// Tells a sender how his message ended.
+    pub(super) fn tell_fate(&mut self, waiter: Waiter, fate: Fate) {
+        let request = waiter.request;
+        let frame = match fate {
+            Fate::Pending(_) => return,
+            Fate::Stored => ServerFrame::Stored { request },
+            Fate::Delivered => ServerFrame::Delivered { request },
+            Fate::Sent { recipients, blocked } => ServerFrame::Sent { request, recipients, blocked },
+        };
+        self.sessions.tell(waiter.conn, &frame, self.now.mono, self.limits);
+    }
+
+    /// Tells a requester that his request failed.
+    pub(super) fn refuse(&mut self, waiter: Waiter, code: ErrorCode) {
+        let text = super::refusal::text(code);
+        let frame = ServerFrame::Refused { request: waiter.request, code, text };
+        self.sessions.tell(waiter.conn, &frame, self.now.mono, self.limits);
+    }
+}

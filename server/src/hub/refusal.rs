@@ -1,0 +1,48 @@
+//! The sentences that go with a refusal, for people.
+
+use core::time::Duration;
+
+use protocol::{ErrorCode, LoginRefusal};
+
+/// Why a request failed, and what to do.
+pub(super) fn text(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::Myself => "That is you. Name somebody else.",
+        ErrorCode::UnknownUser => {
+            "Nobody here has that name. Check the spelling; 'whoelse' lists who is online."
+        }
+        ErrorCode::Blocked => "That user has blocked you; he gets nothing from you.",
+        ErrorCode::EmptyMessage => "There is no text to send. Write something behind the command.",
+        ErrorCode::MailboxFull => {
+            "Too many messages wait for that user already. Try again when he has been online."
+        }
+        ErrorCode::AlreadyBlocked => "You have blocked that user already.",
+        ErrorCode::NotBlocked => "You have not blocked that user. 'blocklist' shows whom you have.",
+        ErrorCode::IdReused => "This message's id was used for another message. Send it anew.",
+        ErrorCode::TooLong => "The text is over 16 KiB. Send it in parts.",
+        ErrorCode::Quota => "That is more than one account may keep here at once. Make room first.",
+        ErrorCode::StoreFailed => "The server could not write it down. Nothing was changed; try again later.",
+        ErrorCode::UnknownCommand | ErrorCode::Usage => "The server does not understand this request.",
+        ErrorCode::NotConnected | ErrorCode::NotConfirmed => "There is no connection to the server.",
+    }
+}
+
+/// Why a log-in was refused, and what to do.
+pub(super) fn login_text(code: LoginRefusal, retry_after: Duration) -> String {
+    match code {
+        LoginRefusal::BadCredentials => "The username or the password is wrong.".to_owned(),
+        LoginRefusal::Locked => format!(
+            "Three wrong passwords in a row: this account is locked for another {} s, even for the right password.",
+            seconds(retry_after)
+        ),
+        LoginRefusal::AlreadyOnline => "This user is online already. Log out there first.".to_owned(),
+        LoginRefusal::Busy => {
+            "Too many log-ins from your address are under way. Try again in a moment.".to_owned()
+        }
+    }
+}
+
+/// Whole seconds, rounded up: who waits that long has waited long enough.
+pub(super) fn seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}

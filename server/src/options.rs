@@ -1,0 +1,194 @@
+//! The command line: its table of options, its parsing, its help.
+
+use core::{net::IpAddr, time::Duration};
+use std::{ffi::OsString, path::PathBuf};
+
+use getopts::{Matches, Options as Table};
+use thiserror::Error;
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Invocation {
+    /// Print the help and leave.
+    Help,
+    /// Print the version and leave.
+    Version,
+    /// Run the server.
+    Run(Options),
+}
+
+/// How to run the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// 0: the system picks one.
+    pub port: u16,
+    /// How long three wrong passwords lock an account; `None`: they do not.
+    pub block_duration: Option<Duration>,
+    /// How long a user may be idle; `None`: for ever.
+    pub timeout: Option<Duration>,
+    /// The addresses to listen on.
+    pub bind: Vec<IpAddr>,
+    /// The accounts.
+    pub credentials: PathBuf,
+    /// Where what must outlive the process is kept.
+    pub data_dir: PathBuf,
+}
+
+/// A command line that makes no sense, and how to mend it.
+#[derive(Debug, PartialEq, Eq, Error)]
+pub enum UsageError {
+    /// An unknown option, an option without its value, or one given twice.
+    #[error("{0}")]
+    Option(String),
+    /// Too few or too many.
+    #[error("expected 3 arguments (server_port, block_duration, timeout), got {0}")]
+    Count(usize),
+    /// Not a number, or out of range.
+    #[error("{name} must be a whole number from 0 to {max}, not '{value}'")]
+    Number {
+        /// Which argument.
+        name: &'static str,
+        /// What was given.
+        value: String,
+        /// The largest allowed.
+        max: u64,
+    },
+    /// Not an address of this machine's family of addresses.
+    #[error("--bind takes an IP address such as 127.0.0.1, 0.0.0.0, ::1 or [::], not '{0}'")]
+    Address(String),
+}
+
+/// Parses the arguments behind the program's name.
+pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Invocation, UsageError> {
+    let matches = table().parse(arguments).map_err(|fail| UsageError::Option(fail.to_string()))?;
+    if matches.opt_present("help") {
+        return Ok(Invocation::Help);
+    }
+    if matches.opt_present("version") {
+        return Ok(Invocation::Version);
+    }
+    let [port, block_duration, timeout] = matches.free.as_slice() else {
+        return Err(UsageError::Count(matches.free.len()));
+    };
+    let port = number("server_port", port, u64::from(u16::MAX))?;
+    Ok(Invocation::Run(Options {
+        port: u16::try_from(port).unwrap_or_default(),
+        block_duration: seconds("block_duration", block_duration)?,
+        timeout: seconds("timeout", timeout)?,
+        bind: addresses(&matches)?,
+        credentials: path(&matches, "credentials", "Credentials.txt"),
+        data_dir: path(&matches, "data-dir", "parlour-data"),
+    }))
+}
+
+/// One line on how to call the program.
+pub fn usage() -> String {
+    "Usage: parlour-server [OPTIONS] <server_port> <block_duration> <timeout>\n\
+     Try 'parlour-server --help' for what they mean."
+        .to_owned()
+}
+
+/// The whole help.
+pub fn help() -> String {
+    let brief = "Usage: parlour-server [OPTIONS] <server_port> <block_duration> <timeout>\n\n\
+         Runs a Parlour chat server.\n\n\
+         Arguments:\n    \
+         server_port     0 to 65535; 0 lets the system pick one, and it is printed\n    \
+         block_duration  seconds for which three wrong passwords in a row lock an account; 0: never\n    \
+         timeout         seconds without a command after which a user is logged out; 0: never";
+    let details = "Once it accepts connections it prints 'listening ADDR:PORT' on standard output, a line for\n\
+         each address. The log goes to standard error; RUST_LOG sets its level (error, warn, info, debug).\n\
+         SIGHUP reads the credentials again, SIGTERM and SIGINT stop the server cleanly.\n\n\
+         Credentials file: a line per user, 'username password', split at the first space; blank lines and\n\
+         lines that begin with # are skipped.\n\n\
+         Example: parlour-server --bind 0.0.0.0 8080 60 300";
+    format!("{}\n{details}", table().usage(brief).trim_end_matches('\n').to_owned() + "\n")
+}
+
+fn table() -> Table {
+    let mut table = Table::new();
+    table.optmulti("b", "bind", "listen on this address (default 127.0.0.1; may be repeated)", "ADDR");
+    table.optopt("c", "credentials", "the accounts (default Credentials.txt)", "FILE");
+    table.optopt("d", "data-dir", "where data is kept (default parlour-data; nothing is written yet)", "DIR");
+    table.optflag("", "no-tls", "do not encrypt connections (this version never does)");
+    table.optflag("h", "help", "print this help");
+    table.optflag("V", "version", "print the version");
+    table
+}
+
+fn number(name: &'static str, value: &str, max: u64) -> Result<u64, UsageError> {
+    let digits = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
+    let number = if digits { value.parse().ok().filter(|&number| number <= max) } else { None };
+    number.ok_or_else(|| UsageError::Number { name, value: value.to_owned(), max })
+}
+
+fn seconds(name: &'static str, value: &str) -> Result<Option<Duration>, UsageError> {
+    let seconds = number(name, value, u64::from(u32::MAX))?;
+    Ok((seconds > 0).then(|| Duration::from_secs(seconds)))
+}
+
+fn addresses(matches: &Matches) -> Result<Vec<IpAddr>, UsageError> {
+    let given = matches.opt_strs("bind");
+    if given.is_empty() {
+        return Ok(vec![IpAddr::from([127, 0, 0, 1])]);
+    }
+    given.into_iter().map(|text| address(&text).ok_or(UsageError::Address(text))).collect()
+}
+
+fn address(text: &str) -> Option<IpAddr> {
+    match text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(inner) => inner.parse::<core::net::Ipv6Addr>().ok().map(IpAddr::V6),
+        None => text.parse().ok(),
+    }
+}
+
+fn path(matches: &Matches, name: &str, default: &str) -> PathBuf {
+    matches.opt_str(name).unwrap_or_else(|| default.to_owned()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(arguments: &[&str]) -> Result<Options, UsageError> {
+        match parse(arguments.iter().map(OsString::from))? {
+            Invocation::Run(options) => Ok(options),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_seed_call_works() {
+        let options = run(&["8080", "60", "300"]).unwrap();
+        assert_eq!(options.port, 8080);
+        assert_eq!(options.block_duration, Some(Duration::from_secs(60)));
+        assert_eq!(options.timeout, Some(Duration::from_secs(300)));
+        assert_eq!(options.bind, [IpAddr::from([127, 0, 0, 1])]);
+        assert_eq!(run(&["0", "0", "0"]).unwrap().timeout, None);
+    }
+
+    #[test]
+    fn addresses_of_both_families() {
+        let options = run(&["-b", "[::]", "--bind", "0.0.0.0", "-b", "::1", "1", "2", "3"]).unwrap();
+        assert_eq!(
+            options.bind.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["::", "0.0.0.0", "::1"]
+        );
+    }
+
+    #[test]
+    fn nonsense_is_named() {
+        let message = |arguments: &[&str]| run(arguments).unwrap_err().to_string();
+        assert!(message(&[]).contains("got 0"));
+        assert!(message(&["1", "2", "3", "4"]).contains("got 4"));
+        assert!(
+            message(&["70000", "1", "1"]).contains("server_port")
+                && message(&["70000", "1", "1"]).contains("65535")
+        );
+        assert!(message(&["+1", "1", "1"]).contains("'+1'"));
+        assert!(message(&["1", "x", "1"]).contains("block_duration"));
+        assert!(message(&["1", "1", "1.5"]).contains("timeout"));
+        assert!(message(&["-b", "here", "1", "1", "1"]).contains("'here'"));
+        assert!(message(&["--nope"]).contains("nope"));
+    }
+}

@@ -1,0 +1,112 @@
+//! The shell: sockets, clock, files, signals, threads. It decides nothing; the hub does.
+
+mod clock;
+mod connections;
+mod deriver;
+mod listeners;
+mod reactor;
+mod signals;
+mod store;
+
+use std::io::{self, Write};
+
+use ring::rand::{SecureRandom, SystemRandom};
+use thiserror::Error;
+
+use crate::{
+    credentials::{self, CredentialsError},
+    hub::{Credential, Limits},
+    options::Options,
+};
+use listeners::{BindError, Listeners};
+use reactor::Reactor;
+
+/// Why the server could not start or go on.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The accounts.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
+    /// An address.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The system refused something without which there is no server.
+    #[error("{doing}: {source}")]
+    System {
+        /// What was tried.
+        doing: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl RunError {
+    /// As the manual promises: 2 for an unusable configuration, 1 for a failure at run time.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Credentials(_) => 2,
+            Self::Bind(_) | Self::System { .. } => 1,
+        }
+    }
+
+    fn system(doing: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::System { doing, source }
+    }
+}
+
+/// Runs the server until a signal stops it.
+pub fn run(options: &Options) -> Result<(), RunError> {
+    let credentials = credentials::load(&options.credentials)?;
+    warn_about(options, credentials.values());
+    raise_descriptor_limit();
+    let mut seed = [0; 32];
+    SystemRandom::new().fill(&mut seed).map_err(|_| RunError::System {
+        doing: "cannot get random bytes from the system",
+        source: io::ErrorKind::Other.into(),
+    })?;
+    let limits =
+        Limits { lock_out: options.block_duration, inactivity: options.timeout, ..Limits::default() };
+    let listeners = Listeners::bind(&options.bind, options.port)?;
+    let addresses = listeners.addresses().map_err(RunError::system("cannot tell the port"))?;
+    let mut reactor = Reactor::new(listeners, limits, credentials, seed, options.credentials.clone())
+        .map_err(RunError::system("cannot set up the event loop"))?;
+    let mut stdout = io::stdout().lock();
+    for address in addresses {
+        // Whoever started the server may not care to read this.
+        let _ = writeln!(stdout, "listening {address}");
+    }
+    let _ = stdout.flush();
+    drop(stdout);
+    reactor.run().map_err(RunError::system("the event loop failed"))
+}
+
+fn warn_about<'a>(options: &Options, credentials: impl Iterator<Item = &'a Credential>) {
+    let (mut users, mut plain) = (0, 0);
+    for credential in credentials {
+        users += 1;
+        plain += usize::from(matches!(credential, Credential::Plain(_)));
+    }
+    let path = options.credentials.display();
+    log::info!("{users} accounts in {path}");
+    if users == 0 {
+        log::warn!("nobody can log in: {path} holds no accounts");
+    }
+    if plain > 0 {
+        log::warn!("{plain} of {users} passwords in {path} are stored as they are typed");
+    }
+    if (1..=8000).contains(&options.port) {
+        log::warn!("port {} is below 8001, where other services may expect to live", options.port);
+    }
+    if options.bind.iter().any(|address| !address.is_loopback()) {
+        log::warn!("connections are not encrypted: texts can be read and changed on their way");
+    }
+}
+
+/// Each connection takes a descriptor, and the usual soft limit of 1,024 is soon reached.
+fn raise_descriptor_limit() {
+    #[cfg(unix)]
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) => log::debug!("up to {limit} descriptors"),
+        Err(error) => log::warn!("cannot raise the limit of open descriptors: {error}"),
+    }
+}

@@ -1,0 +1,47 @@
+//! Signals as events of the same poll. Elsewhere than on Unix there are none, and the process is simply ended.
+
+use std::io;
+
+use mio::{Registry, Token};
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Signal {
+    /// SIGTERM, SIGINT.
+    Stop,
+    /// SIGHUP.
+    Reload,
+}
+
+#[cfg(unix)]
+pub(super) struct Signals(signal_hook_mio::v1_0::Signals);
+
+#[cfg(unix)]
+impl Signals {
+    pub(super) fn register(registry: &Registry, token: Token) -> io::Result<Self> {
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+        let mut signals = signal_hook_mio::v1_0::Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+        registry.register(&mut signals, token, mio::Interest::READABLE)?;
+        Ok(Self(signals))
+    }
+
+    pub(super) fn pending(&mut self) -> Vec<Signal> {
+        let signal =
+            |number| if number == signal_hook::consts::SIGHUP { Signal::Reload } else { Signal::Stop };
+        self.0.pending().map(signal).collect()
+    }
+}
+
+#[cfg(not(unix))]
+pub(super) struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    pub(super) fn register(_: &Registry, _: Token) -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    pub(super) fn pending(&mut self) -> Vec<Signal> {
+        Vec::new()
+    }
+}
