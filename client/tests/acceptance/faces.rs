@@ -89,6 +89,7 @@ fn no_text_can_pass_for_another_line_of_the_plain_face() {
     let line = ada.expect_line("forged");
     assert_eq!(line.matches("forged").count(), 4, "spread over lines: {line:?}");
     assert!(line.contains("bob") && !line.starts_with("server"), "{line:?}");
+    assert_harmless(&ada);
 }
 
 #[test]
@@ -115,9 +116,8 @@ fn the_json_face_writes_nothing_but_events() {
         ada.reply(number);
     }
     ada.close_input();
+    // The harness refuses any line on the way that is no JSON object with an event's name.
     ada.expect_end("logout", 0);
-    // The harness has refused any line that is no JSON object with an event's name.
-    assert_eq!(ada.events().len(), 1 + 7 + 1);
 }
 
 #[test]

@@ -10,7 +10,6 @@ use serde_json::Value;
 
 use super::program::{Program, client_command};
 use super::server::Server;
-use super::transcript::Transcript;
 use super::{PATIENCE, common_args};
 
 /// What a test may choose about its client.
@@ -27,7 +26,6 @@ pub(crate) struct ClientSetup<'a> {
 /// A client that is killed when dropped.
 pub(crate) struct Client {
     program: Program,
-    server_log: Transcript,
     /// Lines of standard output already looked at.
     read: usize,
     /// Events that came and that nothing awaited yet, oldest first.
@@ -52,7 +50,7 @@ impl ClientSetup<'_> {
             command.env("PARLOUR_PASSWORD", password);
         }
         let program = Program::spawn(&mut command, self.input.map_or_else(Stdio::piped, Stdio::from));
-        Client { program, server_log: server.log(), read: 0, pending: Vec::new(), commands: 0 }
+        Client { program, read: 0, pending: Vec::new(), commands: 0 }
     }
 }
 
@@ -223,14 +221,10 @@ impl Client {
         self.program.out.lines().concat()
     }
 
-    /// Stops the test with the whole conversation.
+    /// Stops the test; every program in it then shows what it has said.
     #[track_caller]
     pub(crate) fn fail(&self, awaited: &str) -> ! {
-        panic!(
-            "awaited: {awaited}\n{}  the server's log:\n{}",
-            self.program.describe(),
-            self.server_log.quoted()
-        )
+        panic!("awaited of process {}: {awaited}", self.program.id())
     }
 
     fn read_event(&mut self, deadline: Instant) -> Option<Value> {

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::transcript::Transcript;
 use super::{PATIENCE, binaries};
@@ -130,19 +130,20 @@ impl Program {
     pub(crate) fn wait_exit(&mut self) -> i32 {
         let deadline = Instant::now() + PATIENCE;
         let ended = self.out.await_end(deadline) && self.err.await_end(deadline);
-        assert!(ended, "awaited: the program's end\n{}", self.describe());
+        assert!(ended, "awaited of process {}: its end", self.id());
         let status = self.child.wait().expect("a child can be waited for");
-        status.code().unwrap_or_else(|| panic!("awaited: an exit code, not {status}\n{}", self.describe()))
+        status
+            .code()
+            .unwrap_or_else(|| panic!("awaited of process {}: an exit code, not {status}", self.id()))
     }
 
-    /// The program and everything it has said.
-    pub(crate) fn describe(&self) -> String {
-        format!(
-            "{}\n  on standard output:\n{}  on standard error:\n{}",
-            self.title,
-            self.out.quoted(),
-            self.err.quoted()
-        )
+    /// Shows everything the program has said, for a test that failed over it.
+    fn tell(&self) {
+        let deadline = Instant::now() + Duration::from_secs(1);
+        self.out.await_end(deadline);
+        self.err.await_end(deadline);
+        eprintln!("process {}: {}", self.id(), self.title);
+        eprintln!("  on standard output:\n{}  on standard error:\n{}", self.out.quoted(), self.err.quoted());
     }
 }
 
@@ -151,6 +152,9 @@ impl Drop for Program {
         // Both fail only for a program that has ended, which is what they are for.
         drop(self.child.kill());
         drop(self.child.wait());
+        if thread::panicking() {
+            self.tell();
+        }
     }
 }
 

@@ -118,11 +118,6 @@ impl Server {
         self.program.signal(signal);
     }
 
-    /// Lets it do nothing more, though its connections stand.
-    pub(crate) fn freeze(&self) {
-        self.program.signal("STOP");
-    }
-
     /// Ends it without a chance to say anything.
     pub(crate) fn kill(&self) {
         self.program.signal("KILL");
@@ -143,7 +138,7 @@ impl Server {
     #[track_caller]
     pub(crate) fn expect_log(&self, index: usize, what: &str) {
         let line = self.program.err.find(index, Instant::now() + PATIENCE, |line| line.contains(what));
-        assert!(line.is_some(), "awaited: {what} in the log\n{}", self.program.describe());
+        assert!(line.is_some(), "awaited of process {}: {what} in its log", self.id());
     }
 }
 
@@ -169,10 +164,7 @@ fn await_addresses(program: &Program, count: usize) -> Vec<SocketAddr> {
         .map(|address| address.parse().unwrap_or_else(|_| panic!("`{address}` is no address and port")))
         .take(count)
         .collect();
-    assert!(
-        addresses.len() == count,
-        "awaited: {count} line(s) `listening ADDR:PORT`\n{}",
-        program.describe()
-    );
+    let id = program.id();
+    assert!(addresses.len() == count, "awaited of process {id}: {count} line(s) `listening ADDR:PORT`");
     addresses
 }

@@ -7,6 +7,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::Instant;
 
+/// How many lines a failure shows of each stream.
+const QUOTED_MAX: usize = 200;
+
 /// One stream's lines so far; clones see the same stream.
 #[derive(Clone, Default)]
 pub(crate) struct Transcript {
@@ -61,10 +64,17 @@ impl Transcript {
         self.said().lines.clone()
     }
 
-    /// Every line so far, indented for a failure's message; very long ones are cut.
+    /// The last lines so far, indented for a failure's message; very long ones are cut.
     pub(crate) fn quoted(&self) -> String {
-        let cut = |line: &String| format!("    {}\n", line.trim_end().chars().take(400).collect::<String>());
-        self.said().lines.iter().map(cut).collect()
+        let said = self.said();
+        let left_out = said.lines.len().saturating_sub(QUOTED_MAX);
+        let cut = |line: &str| line.trim_end().chars().take(400).flat_map(visible).collect::<String>();
+        let mut quoted =
+            if left_out == 0 { String::new() } else { format!("    ({left_out} lines before)\n") };
+        for line in said.lines.iter().skip(left_out) {
+            quoted.extend(["    ", &cut(line), "\n"]);
+        }
+        quoted
     }
 
     fn collect(&self, stream: impl Read) {
@@ -94,4 +104,9 @@ impl Transcript {
     fn said(&self) -> MutexGuard<'_, Said> {
         self.shared.said.lock().unwrap()
     }
+}
+
+/// A character as a failure shows it: one that would move the terminal comes escaped.
+fn visible(letter: char) -> Vec<char> {
+    if letter.is_control() { letter.escape_default().collect() } else { vec![letter] }
 }
