@@ -1,0 +1,23 @@
+//! Starts the programs, talks with them, and tells the whole conversation when something awaited does not come.
+//!
+//! Owns processes, their streams and their directories. Must not know the wire or any promise under test.
+
+mod binaries;
+mod client;
+mod program;
+mod server;
+mod transcript;
+
+use std::time::Duration;
+
+pub(crate) use self::client::{Client, ClientSetup, kind};
+pub(crate) use self::program::{Finished, run_client, run_server};
+pub(crate) use self::server::{PEOPLE, Server, ServerSetup, write_credentials};
+
+/// How long anything awaited may take: far more than it needs, so that only a lost answer runs into it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The options that both programs get in every test.
+pub(crate) fn common_args() -> &'static [&'static str] {
+    &["--no-tls"]
+}

@@ -1,0 +1,54 @@
+//! Where the programs under test lie.
+//!
+//! Owns the one build of both; must not start them.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The client's program.
+pub(super) fn client() -> PathBuf {
+    directory().join("parlour")
+}
+
+/// The server's program.
+pub(super) fn server() -> PathBuf {
+    directory().join("parlour-server")
+}
+
+fn directory() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(build)
+}
+
+/// Cargo builds only this package's binary for a test, so the server's is built here, in the same profile.
+fn build() -> PathBuf {
+    let test = env::current_exe().expect("the test knows its own path");
+    // target/<profile>/deps/<test>
+    let profile_dir = test.ancestors().nth(2).expect("the test lies in a target directory");
+    let target_dir = profile_dir.parent().expect("the profile's directory lies in a target directory");
+    let profile = match profile_dir.file_name().and_then(|name| name.to_str()) {
+        Some("debug") | None => "dev",
+        Some(name) => name,
+    };
+    let status = Command::new(env!("CARGO"))
+        .args([
+            "build",
+            "--quiet",
+            "-p",
+            "server",
+            "-p",
+            "client",
+            "--bins",
+            "--profile",
+            profile,
+            "--target-dir",
+        ])
+        .arg(target_dir)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status()
+        .expect("cargo starts");
+    assert!(status.success(), "the programs under test do not build");
+    Path::new(env!("CARGO_BIN_EXE_parlour")).parent().expect("a program lies in a directory").to_path_buf()
+}
