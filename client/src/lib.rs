@@ -1,1 +1,3 @@
 //! The Parlour client.
+pub mod face;
+pub mod shell;
