@@ -67,11 +67,11 @@ impl Key {
     #[cfg(windows)]
     pub fn from_terminal(event: crossterm::event::Event) -> Option<Self> {
         use crossterm::event::{Event, KeyCode, KeyEventKind, KeyModifiers};
-        let key = match event {
-            Event::Paste(text) => return Some(Self::Paste(text)),
-            Event::Key(key) if key.kind != KeyEventKind::Release => key,
-            _ => return None,
-        };
+        // A console tells no paste: its characters come as keys.
+        let Event::Key(key) = event else { return None };
+        if key.kind == KeyEventKind::Release {
+            return None;
+        }
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         let alt = key.modifiers.contains(KeyModifiers::ALT);
         Some(match key.code {

@@ -63,7 +63,9 @@ mod tests {
     #[test]
     fn going_back_and_forth_ends_at_the_line_being_written() {
         let mut history = History::default();
-        ["one", "two", "two", " ", "three"].iter().for_each(|line| history.add(line));
+        for line in ["one", "two", "two", " ", "three"] {
+            history.add(line);
+        }
         let back: Vec<String> = ["draft", "", "", ""].map(|line| history.older(line.to_owned())).into();
         assert_eq!(back, ["three", "two", "one", ""]);
         let forth: Vec<String> = ["", "", "", "draft"].map(|line| history.newer(line.to_owned())).into();

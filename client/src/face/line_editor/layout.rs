@@ -60,6 +60,9 @@ impl Layout {
 
     /// How many rows stand above the cursor after the terminal has become `cols` wide and broken every row that does
     /// not fit.
+    ///
+    /// Nearly every terminal does; one that cuts rows instead (xterm) loses as many printed rows from sight as were
+    /// expected to be broken. Which kind it is cannot be asked without waiting for an answer.
     pub(super) fn rows_above_cursor(&self, cols: usize) -> usize {
         let above = self.rows.iter().take(self.cursor_row).map(|row| {
             let mut place = Place::default();

@@ -454,7 +454,9 @@ impl Screen {
     fn shows(&self) -> Vec<String> {
         let mut rows: Vec<String> = self.grid.iter().map(|row| row.cells.concat()).collect();
         let left: String = self.grid[self.row].cells.iter().take(self.col).map(String::as_str).collect();
-        rows.iter_mut().for_each(|row| *row = row.trim_end().to_owned());
+        for row in &mut rows {
+            *row = row.trim_end().to_owned();
+        }
         let rest = rows[self.row].strip_prefix(&left).unwrap_or_default().to_owned();
         rows[self.row] = format!("{left}^{rest}");
         rows

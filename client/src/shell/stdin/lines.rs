@@ -166,17 +166,21 @@ mod tests {
     }
 
     fn split(pieces: &[&[u8]]) -> Vec<Typed> {
-        let mut splitter = LineSplitter::default();
-        let mut out = Vec::new();
-        pieces.iter().for_each(|piece| splitter.feed(piece, &mut out));
-        out
+        feed(&mut LineSplitter::default(), pieces)
     }
 
     fn split_to_end(pieces: &[&[u8]]) -> Vec<Typed> {
         let mut splitter = LineSplitter::default();
-        let mut out = Vec::new();
-        pieces.iter().for_each(|piece| splitter.feed(piece, &mut out));
+        let mut out = feed(&mut splitter, pieces);
         splitter.end(&mut out);
+        out
+    }
+
+    fn feed(splitter: &mut LineSplitter, pieces: &[&[u8]]) -> Vec<Typed> {
+        let mut out = Vec::new();
+        for piece in pieces {
+            splitter.feed(piece, &mut out);
+        }
         out
     }
 }
