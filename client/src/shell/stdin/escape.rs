@@ -150,8 +150,8 @@ mod tests {
 
     #[test]
     fn a_long_paste_comes_in_pieces_that_lose_nothing() {
-        for line in ["é漢\r\n", "漢", "\r\n", "ab\x1b[cd"] {
-            let text = line.repeat(3 * PASTE_LEN_MAX / line.len());
+        for (lead, line) in [("", "é漢\r\n"), ("", "漢"), ("", "\r\n"), ("a", "\r\n"), ("", "ab\x1b[cd")] {
+            let text = lead.to_owned() + &line.repeat(3 * PASTE_LEN_MAX / line.len());
             let (keys, mut out) = (&mut Keys::default(), Vec::new());
             keys.feed(format!("\x1b[200~{text}\x1b[201~z").as_bytes(), Instant::now(), &mut out);
             assert_eq!(out.pop(), Some(Typed::Key(Key::Char('z'))));
