@@ -1,0 +1,3 @@
+//! Where the client meets the operating system.
+pub mod screen;
+pub mod stdin;
