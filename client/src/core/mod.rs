@@ -137,6 +137,8 @@ pub struct Core {
     one_try: bool,
     stage: Stage,
     link: Option<Link>,
+    /// Counts the connections, so that the bytes of one are never taken for another's.
+    dials: u64,
     lines: VecDeque<Line>,
     input_ended: bool,
     /// Commands read so far.
@@ -210,6 +212,7 @@ impl Core {
             setup,
             stage: Stage::Username,
             link: None,
+            dials: 0,
             lines: VecDeque::new(),
             input_ended: false,
             count: 0,
@@ -462,7 +465,7 @@ impl Core {
             Stage::Leaving { .. } => self.finish(DisconnectReason::Logout, exit::LOGGED_OUT),
             // The server does not wait for a person who thinks: it is dialled again when he has decided.
             Stage::Username | Stage::Password { .. } if link.is_greeted() => {
-                self.effects.push_back(Effect::HangUp)
+                self.effects.push_back(Effect::HangUp);
             }
             _ => {
                 let complaint = "The server closed the connection before the log-in was done.";
@@ -476,8 +479,9 @@ impl Core {
         link.received(bytes, self.now.mono);
         // Taken out while its frames are handled, because they borrow from it.
         let mut decoder = std::mem::replace(&mut link.decoder, protocol::FrameDecoder::new(0));
-        let outcome = self.handle_frames(&mut decoder);
-        if let Some(link) = &mut self.link {
+        let dial = self.dials;
+        let outcome = self.handle_frames(dial, &mut decoder);
+        if let Some(link) = self.link.as_mut().filter(|_| self.dials == dial) {
             link.decoder = decoder;
         }
         if let Err(error) = outcome {
@@ -491,8 +495,12 @@ impl Core {
         }
     }
 
-    fn handle_frames(&mut self, decoder: &mut protocol::FrameDecoder) -> Result<(), ProtocolError> {
-        while let Some(state) = self.link.as_ref().map(|link| link.state) {
+    fn handle_frames(
+        &mut self,
+        dial: u64,
+        decoder: &mut protocol::FrameDecoder,
+    ) -> Result<(), ProtocolError> {
+        while let Some(state) = self.link.as_ref().filter(|_| self.dials == dial).map(|link| link.state) {
             let Some(body) = decoder.next_body()? else { break };
             let frame = ServerFrame::decode(body, state)?;
             self.handle_frame(frame)?;
@@ -533,13 +541,13 @@ impl Core {
                 self.answered(request, Answer::Message(MessageState::Delivered))?;
             }
             ServerFrame::Stored { request } => {
-                self.answered(request, Answer::Message(MessageState::Stored))?
+                self.answered(request, Answer::Message(MessageState::Stored))?;
             }
             ServerFrame::Sent { request, recipients, blocked } => {
                 self.answered(request, Answer::Sent { recipients, blocked })?;
             }
             ServerFrame::Users { request, more, users } => {
-                self.answered(request, Answer::Users { users, more })?
+                self.answered(request, Answer::Users { users, more })?;
             }
             ServerFrame::Done { request } => self.answered(request, Answer::Done)?,
             ServerFrame::Refused { request, code, text } => {
@@ -698,6 +706,7 @@ impl Core {
     }
 
     fn dial(&mut self) {
+        self.dials += 1;
         self.link = Some(Link::dial(self.now.mono));
         self.effects.push_back(Effect::Dial);
     }

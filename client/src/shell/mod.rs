@@ -1,3 +1,120 @@
-//! Where the client meets the operating system.
+//! Where the client meets the operating system: standard input, socket, screen, signals, clock. It decides
+//! nothing; the core does.
+
+mod connection;
+mod output;
+mod run_loop;
 pub mod screen;
+mod signals;
 pub mod stdin;
+
+use std::{
+    fs, io,
+    io::{BufRead, BufReader, IsTerminal},
+    net::{SocketAddr, ToSocketAddrs},
+    path::{Path, PathBuf},
+};
+
+use ring::rand::{SecureRandom, SystemRandom};
+use thiserror::Error;
+
+use crate::{
+    core::Setup,
+    options::{self, Options},
+};
+use output::Output;
+use run_loop::RunLoop;
+use stdin::Mode;
+
+/// Why the client could not start or go on.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The password file.
+    #[error("cannot read the password from {}: {source}; its first line must hold it", path.display())]
+    PasswordFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The server's name.
+    #[error("cannot find the host '{host}': {source}; check the spelling, or give an IP address")]
+    Host {
+        /// What was asked for.
+        host: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The system refused something without which there is no client.
+    #[error("{doing}: {source}")]
+    System {
+        /// What was tried.
+        doing: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl RunError {
+    /// As the manual promises: 2 for an unusable local file, 1 for no connection.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::PasswordFile { .. } => 2,
+            Self::Host { .. } | Self::System { .. } => 1,
+        }
+    }
+
+    fn system(doing: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::System { doing, source }
+    }
+}
+
+/// Runs the client until the session is over; the exit code.
+pub fn run(options: &Options) -> Result<u8, RunError> {
+    let setup = Setup { user: options.user.clone(), password: password(options)? };
+    let addresses = resolve(&options.host, options.port)?;
+    let mut seed = [0; 32];
+    SystemRandom::new().fill(&mut seed).map_err(|_| RunError::System {
+        doing: "cannot get random bytes from the system",
+        source: io::ErrorKind::Other.into(),
+    })?;
+    let at_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
+    let (output, mode) = match options.face {
+        Some(options::Face::Json) => (Output::Json, Mode::Lines),
+        None if at_terminal => {
+            (Output::terminal().map_err(RunError::system("cannot set up the terminal"))?, Mode::Keys)
+        }
+        Some(options::Face::Plain) | None => (Output::Plain, Mode::Lines),
+    };
+    RunLoop::new(setup, addresses, seed, output, mode)
+        .and_then(|mut run_loop| run_loop.run())
+        .map_err(RunError::system("the event loop failed"))
+}
+
+fn password(options: &Options) -> Result<Option<String>, RunError> {
+    match &options.password_file {
+        Some(path) => {
+            first_line(path).map(Some).map_err(|source| RunError::PasswordFile { path: path.clone(), source })
+        }
+        None => Ok(std::env::var("PARLOUR_PASSWORD").ok()),
+    }
+}
+
+fn first_line(path: &Path) -> io::Result<String> {
+    let mut line = String::new();
+    BufReader::new(fs::File::open(path)?).read_line(&mut line)?;
+    let line = line.trim_end_matches(['\n', '\r']);
+    if line.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "its first line is empty"));
+    }
+    Ok(line.to_owned())
+}
+
+fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, RunError> {
+    let unknown = |source| RunError::Host { host: host.to_owned(), source };
+    let addresses: Vec<_> = (host, port).to_socket_addrs().map_err(unknown)?.collect();
+    if addresses.is_empty() {
+        return Err(unknown(io::Error::new(io::ErrorKind::NotFound, "it has no address")));
+    }
+    Ok(addresses)
+}

@@ -1,0 +1,134 @@
+//! The JSON face: an object a line, for programs. Text from others stands unchanged in its strings.
+
+use protocol::{PresenceChange, Word};
+use serde_json::{Map, Value, json};
+
+use super::time;
+use crate::core::{Event, Outcome};
+
+/// The line for an event, without its line end.
+pub fn line(event: &Event) -> String {
+    let (name, fields) = object(event);
+    let mut object = Map::new();
+    object.insert("event".to_owned(), name.into());
+    if let Value::Object(fields) = fields {
+        object.extend(fields);
+    }
+    Value::Object(object).to_string()
+}
+
+fn object(event: &Event) -> (&'static str, Value) {
+    match event {
+        Event::Login { user } => ("login", json!({ "user": user.as_str() })),
+        Event::LoginFailed { code, text, is_final, retry_after_s } => {
+            let mut fields = json!({ "code": code.word(), "text": text, "final": is_final });
+            if let (Some(seconds), Value::Object(fields)) = (retry_after_s, &mut fields) {
+                fields.insert("retry_after".to_owned(), json!(seconds));
+            }
+            ("login-failed", fields)
+        }
+        Event::Message { id, from, text, sent_at, offline } => (
+            "message",
+            json!({
+                "id": id.to_string(), "from": from.as_str(), "text": text,
+                "sent_at": time(*sent_at).to_string(), "offline": offline,
+            }),
+        ),
+        Event::Broadcast { id, from, text, sent_at } => (
+            "broadcast",
+            json!({
+                "id": id.to_string(), "from": from.as_str(), "text": text,
+                "sent_at": time(*sent_at).to_string(),
+            }),
+        ),
+        Event::Presence { user, change } => (
+            "presence",
+            json!({
+                "user": user.as_str(), "online": *change == PresenceChange::Login, "reason": change.word(),
+            }),
+        ),
+        Event::Notice { text } => ("notice", json!({ "text": text })),
+        Event::Disconnected { reason } => ("disconnected", json!({ "reason": reason.word() })),
+        Event::Ok { number, outcome } => {
+            let mut fields = json!({ "re": number, "command": outcome.command() });
+            if let (Value::Object(fields), Value::Object(more)) = (&mut fields, outcome_fields(outcome)) {
+                fields.extend(more);
+            }
+            ("ok", fields)
+        }
+        Event::Error { number, command, code, text } => {
+            ("error", json!({ "re": number, "command": command, "code": code.word(), "text": text }))
+        }
+    }
+}
+
+fn outcome_fields(outcome: &Outcome) -> Value {
+    match outcome {
+        Outcome::Message { to, id, state } => {
+            json!({ "to": to.as_str(), "id": id.to_string(), "state": state.word() })
+        }
+        Outcome::Broadcast { delivered, blocked: false } => {
+            json!({ "delivered": delivered, "blocked": false })
+        }
+        Outcome::Broadcast { delivered, blocked: true } => json!({
+            "delivered": delivered, "blocked": true,
+            "warning": "Some users did not get it because they have blocked you.",
+        }),
+        Outcome::WhoElse { users } | Outcome::WhoElseSince { users } | Outcome::BlockList { users } => {
+            json!({ "users": users.iter().map(protocol::Username::as_str).collect::<Vec<_>>() })
+        }
+        Outcome::Block { user } | Outcome::Unblock { user } => json!({ "user": user.as_str() }),
+        Outcome::Logout => json!({}),
+        Outcome::Help { text } => json!({ "text": text }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::{ErrorCode, MessageId, time::UnixMs};
+
+    #[test]
+    fn a_message_carries_its_text_unchanged_in_one_line() {
+        let event = Event::Message {
+            id: MessageId(1),
+            from: "ada".parse().unwrap(),
+            text: "a\n\u{1b}\u{202e}\"".to_owned(),
+            sent_at: UnixMs(1_700_000_000_123),
+            offline: true,
+        };
+        let line = line(&event);
+        assert!(!line.contains('\n') && !line.contains('\u{1b}'));
+        let read: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(read["event"], "message");
+        assert_eq!(read["text"], "a\n\u{1b}\u{202e}\"");
+        assert_eq!(read["sent_at"], "2023-11-14T22:13:20.123Z");
+        assert_eq!(read["id"], "00000000000000000000000000000001");
+    }
+
+    #[test]
+    fn a_time_beyond_the_format_does_not_panic() {
+        let event = Event::Broadcast {
+            id: MessageId(1),
+            from: "ada".parse().unwrap(),
+            text: String::new(),
+            sent_at: UnixMs(u64::MAX),
+        };
+        assert!(line(&event).contains("9999-12-31T23:59:59.999Z"));
+    }
+
+    #[test]
+    fn answers_carry_their_number_first() {
+        let ok = Event::Ok { number: 3, outcome: Outcome::Broadcast { delivered: 2, blocked: true } };
+        assert!(line(&ok).starts_with(
+            r#"{"event":"ok","re":3,"command":"broadcast","delivered":2,"blocked":true,"warning":"#
+        ));
+        let error = Event::Error {
+            number: 4,
+            command: "block".to_owned(),
+            code: ErrorCode::Myself,
+            text: "x".to_owned(),
+        };
+        assert_eq!(line(&error), r#"{"event":"error","re":4,"command":"block","code":"self","text":"x"}"#);
+    }
+}

@@ -1,0 +1,101 @@
+//! The plain face: events in words, for people who read them as lines.
+//!
+//! What a user wrote stands behind his name in angle brackets, which no name can hold; every other line begins
+//! with `*`, `[` or a space. So nobody can write a line that looks like the server's, or like another user's.
+
+use protocol::{ErrorCode, PresenceChange, Username, printable::Printable};
+
+use super::time;
+use crate::core::{DisconnectReason, Event, MessageState, Outcome};
+
+/// The lines for an event, without line ends and without any character that could touch more than its place.
+pub fn lines(event: &Event) -> Vec<String> {
+    match event {
+        Event::Login { user } => vec![format!("* You are logged in as {user}. 'help' lists the commands.")],
+        Event::LoginFailed { text, .. } => vec![format!("* Log-in refused: {}", Printable(text))],
+        Event::Message { from, text, offline: false, .. } => vec![format!("<{from}> {}", Printable(text))],
+        Event::Message { from, text, sent_at, .. } => {
+            vec![format!("<{from}, {}> {}", time(*sent_at), Printable(text))]
+        }
+        Event::Broadcast { from, text, .. } => vec![format!("<{from} to all> {}", Printable(text))],
+        Event::Presence { user, change } => vec![match change {
+            PresenceChange::Login => format!("* {user} came online."),
+            PresenceChange::Logout => format!("* {user} logged out."),
+            PresenceChange::Timeout => format!("* {user} was logged out for inactivity."),
+            PresenceChange::Lost => format!("* {user} lost the connection."),
+        }],
+        Event::Notice { text } => vec![format!("* Notice: {}", Printable(text))],
+        Event::Disconnected { reason } => vec![match reason {
+            DisconnectReason::Logout => "* You are logged out.".to_owned(),
+            DisconnectReason::Timeout => "* You were logged out for inactivity.".to_owned(),
+            DisconnectReason::Shutdown => "* The server was stopped.".to_owned(),
+            DisconnectReason::Lost => "* The connection to the server was lost.".to_owned(),
+            DisconnectReason::Replaced => "* You logged in elsewhere; this connection is over.".to_owned(),
+        }],
+        Event::Ok { number, outcome } => outcome_lines(*number, outcome),
+        Event::Error { number, command, code, text } => {
+            let command = Printable(command);
+            let text = Printable(text);
+            vec![match code {
+                ErrorCode::UnknownCommand | ErrorCode::Usage => format!("[{number}] {text}"),
+                _ => format!("[{number}] {command} failed: {text}"),
+            }]
+        }
+    }
+}
+
+fn outcome_lines(number: u64, outcome: &Outcome) -> Vec<String> {
+    let line = match outcome {
+        Outcome::Message { to, state: MessageState::Delivered, .. } => format!("delivered to {to}"),
+        Outcome::Message { to, .. } => format!("kept for {to} until the next log-in"),
+        Outcome::Broadcast { delivered, blocked } => {
+            let warning = if *blocked { "; some did not get it because they have blocked you" } else { "" };
+            format!("sent to {}{warning}", users_count(*delivered))
+        }
+        Outcome::WhoElse { users } => format!("online: {}", names(users)),
+        Outcome::WhoElseSince { users } => format!("online since then: {}", names(users)),
+        Outcome::BlockList { users } => format!("blocked: {}", names(users)),
+        Outcome::Block { user } => format!("{user} is blocked"),
+        Outcome::Unblock { user } => format!("{user} is not blocked any more"),
+        Outcome::Logout => "goodbye".to_owned(),
+        Outcome::Help { text } => {
+            return text.lines().map(|line| format!("  {}", Printable(line))).collect();
+        }
+    };
+    vec![format!("[{number}] {line}")]
+}
+
+fn users_count(count: u64) -> String {
+    if count == 1 { "1 user".to_owned() } else { format!("{count} users") }
+}
+
+fn names(users: &[Username]) -> String {
+    if users.is_empty() {
+        return "nobody else".to_owned();
+    }
+    users.iter().map(Username::as_str).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use protocol::{MessageId, time::UnixMs};
+
+    proptest! {
+        #[test]
+        fn whatever_is_written_stays_behind_its_sender(text in any::<String>(), nasty in "[\r\n\u{1b}\u{9b}\u{202e}<> *]*") {
+            let event = Event::Message {
+                id: MessageId(1),
+                from: "ada".parse().unwrap(),
+                text: format!("{text}{nasty}"),
+                sent_at: UnixMs(0),
+                offline: false,
+            };
+            let lines = lines(&event);
+            prop_assert_eq!(lines.len(), 1);
+            prop_assert!(lines[0].starts_with("<ada> "));
+            prop_assert!(!lines[0].chars().any(|c| c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c)));
+        }
+    }
+}

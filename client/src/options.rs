@@ -1,0 +1,153 @@
+//! The command line: its table of options, its parsing, its help.
+
+use std::{ffi::OsString, path::PathBuf};
+
+use getopts::Options as Table;
+use thiserror::Error;
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Invocation {
+    /// Print the help and leave.
+    Help,
+    /// Print the version and leave.
+    Version,
+    /// Run the client.
+    Run(Options),
+}
+
+/// How to run the client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// A name or an address.
+    pub host: String,
+    /// Not 0.
+    pub port: u16,
+    /// Which face was asked for, if any.
+    pub face: Option<Face>,
+    /// Who logs in.
+    pub user: Option<String>,
+    /// The file whose first line is the password.
+    pub password_file: Option<PathBuf>,
+}
+
+/// A face that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Face {
+    /// An object a line.
+    Json,
+    /// A sentence a line.
+    Plain,
+}
+
+/// A command line that makes no sense, and how to mend it.
+#[derive(Debug, PartialEq, Eq, Error)]
+pub enum UsageError {
+    /// An unknown option, an option without its value, or one given twice.
+    #[error("{0}")]
+    Option(String),
+    /// Too few or too many.
+    #[error("expected 2 arguments (server_ip, server_port), got {0}")]
+    Count(usize),
+    /// Not a port.
+    #[error("server_port must be a whole number from 1 to 65535, not '{0}'")]
+    Port(String),
+    /// Both faces.
+    #[error("--json and --plain exclude each other")]
+    TwoFaces,
+}
+
+/// Parses the arguments behind the program's name.
+pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Invocation, UsageError> {
+    let matches = table().parse(arguments).map_err(|fail| UsageError::Option(fail.to_string()))?;
+    if matches.opt_present("help") {
+        return Ok(Invocation::Help);
+    }
+    if matches.opt_present("version") {
+        return Ok(Invocation::Version);
+    }
+    let [host, port] = matches.free.as_slice() else {
+        return Err(UsageError::Count(matches.free.len()));
+    };
+    let face = match (matches.opt_present("json"), matches.opt_present("plain")) {
+        (true, true) => return Err(UsageError::TwoFaces),
+        (true, false) => Some(Face::Json),
+        (false, true) => Some(Face::Plain),
+        (false, false) => None,
+    };
+    Ok(Invocation::Run(Options {
+        host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
+        port: parse_port(port).ok_or_else(|| UsageError::Port(port.clone()))?,
+        face,
+        user: matches.opt_str("user"),
+        password_file: matches.opt_str("password-file").map(PathBuf::from),
+    }))
+}
+
+/// One line on how to call the program.
+pub fn usage() -> String {
+    "Usage: parlour [OPTIONS] <server_ip> <server_port>\nTry 'parlour --help' for what they mean.".to_owned()
+}
+
+/// The whole help.
+pub fn help() -> String {
+    let brief = "Usage: parlour [OPTIONS] <server_ip> <server_port>\n\n\
+         Talks through a Parlour server. What is not given by an option is asked for.\n\n\
+         Arguments:\n    \
+         server_ip       the server's address or name\n    \
+         server_port     the port it listens on";
+    let details = "The environment variable PARLOUR_PASSWORD can hold the password.\n\n\
+         Without --json and --plain, a terminal gets a line editor, anything else the plain face.\n\
+         At the prompt, 'help' lists the commands.\n\n\
+         Exit codes: 0 logged out, 1 connection failed or lost, 2 wrong usage, 3 login refused,\n\
+         4 logged out for inactivity, 5 the server could not prove who it is.\n\n\
+         Example: parlour --user ada 127.0.0.1 8080";
+    format!("{}\n\n{details}", table().usage(brief).trim_end_matches('\n'))
+}
+
+fn table() -> Table {
+    let mut table = Table::new();
+    table.optflag("", "json", "write a JSON object a line for each event, and nothing else");
+    table.optflag("", "plain", "write a line of words for each event; no prompt, no colour");
+    table.optopt("", "user", "log in as this user", "NAME");
+    table.optopt("", "password-file", "take the password from the first line of this file", "FILE");
+    table.optflag("", "no-tls", "do not encrypt the connection (this version never does)");
+    table.optflag("h", "help", "print this help");
+    table.optflag("V", "version", "print the version");
+    table
+}
+
+fn parse_port(text: &str) -> Option<u16> {
+    let digits = text.bytes().all(|b| b.is_ascii_digit());
+    text.parse().ok().filter(|&port| digits && port > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(arguments: &[&str]) -> Result<Options, UsageError> {
+        match parse(arguments.iter().map(OsString::from))? {
+            Invocation::Run(options) => Ok(options),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_seed_call_works() {
+        let options = run(&["127.0.0.1", "8080"]).unwrap();
+        assert_eq!((options.host.as_str(), options.port, options.face), ("127.0.0.1", 8080, None));
+        assert_eq!(run(&["[::1]", "1", "--json"]).unwrap().host, "::1");
+    }
+
+    #[test]
+    fn nonsense_is_named() {
+        let message = |arguments: &[&str]| run(arguments).unwrap_err().to_string();
+        assert!(message(&["host"]).contains("got 1"));
+        for port in ["0", "65536", "x", "+1", ""] {
+            assert!(message(&["host", port]).contains(&format!("'{port}'")));
+        }
+        assert!(message(&["--json", "--plain", "h", "1"]).contains("exclude"));
+        assert!(message(&["--nope", "h", "1"]).contains("nope"));
+    }
+}
