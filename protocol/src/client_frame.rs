@@ -27,6 +27,7 @@ pub enum ClientFrame<'a> {
     BlockList { request: RequestId },
     Logout { request: RequestId },
     Ack { from: Username, id: MessageId },
+    Active,
     Ping,
     Pong,
 }
@@ -62,6 +63,7 @@ impl<'a> ClientFrame<'a> {
             "blocklist" => Self::BlockList { request: fields.take("request")? },
             "logout" => Self::Logout { request: fields.take("request")? },
             "ack" => Self::Ack { from: fields.take("from")?, id: fields.take("id")? },
+            "active" => Self::Active,
             "ping" => Self::Ping,
             "pong" => Self::Pong,
             other => return Err(ProtocolError::Tag { tag: other.to_owned() }),
@@ -95,6 +97,7 @@ impl<'a> ClientFrame<'a> {
             Self::BlockList { request } => FrameWriter::new("blocklist").field(request).finish(),
             Self::Logout { request } => FrameWriter::new("logout").field(request).finish(),
             Self::Ack { from, id } => FrameWriter::new("ack").field(from).field(id).finish(),
+            Self::Active => FrameWriter::new("active").finish(),
             Self::Ping => FrameWriter::new("ping").finish(),
             Self::Pong => FrameWriter::new("pong").finish(),
         }

@@ -202,6 +202,13 @@ pub static TAGS: &[TagSpec] = &[
         Payload::None,
         "The message of that sender with that id was shown to the user (or had been before). Not answered.",
     ),
+    from_client(
+        "active",
+        CHAT,
+        &[],
+        Payload::None,
+        "The user gave a command that needs no server: it counts against inactivity. Not answered.",
+    ),
     from_client("ping", ANY, &[], Payload::None, "Are you there? Answered by `pong`."),
     from_client("pong", ANY, &[], Payload::None, "Answers `ping`."),
     repeating(

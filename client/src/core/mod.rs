@@ -390,6 +390,7 @@ impl Core {
                 Ok(command) => self.run(self.count, command),
                 Err(Mistake { command, code, text }) => {
                     self.show(Event::Error { number: self.count, command, code, text });
+                    self.tell_active();
                 }
             }
         }
@@ -434,7 +435,17 @@ impl Core {
                 link.send(&ClientFrame::BlockList { request });
             }
             Command::Logout => self.logout = Some(number),
-            Command::Help { text } => self.show(Event::Ok { number, outcome: Outcome::Help { text } }),
+            Command::Help { text } => {
+                self.show(Event::Ok { number, outcome: Outcome::Help { text } });
+                self.tell_active();
+            }
+        }
+    }
+
+    /// A command that was answered here is a sign of life all the same.
+    fn tell_active(&mut self) {
+        if let Some(link) = &mut self.link {
+            link.send(&ClientFrame::Active);
         }
     }
 

@@ -224,7 +224,7 @@ impl Hub {
 
     fn received(&mut self, conn: ConnId, bytes: &[u8]) {
         let Some(session) = self.sessions.get_mut(conn) else { return };
-        if matches!(session.stage, Stage::Closing { .. }) {
+        if matches!(session.stage, Stage::Closing { user: None, .. }) {
             return;
         }
         session.heard_at = self.now.mono;
@@ -244,8 +244,10 @@ impl Hub {
         if let Some(session) = self.sessions.get_mut(conn) {
             session.decoder = decoder;
         }
-        if let Err(error) = outcome {
-            self.end(conn, Ending::Goodbye(GoodbyeReason::Protocol, error.to_string()));
+        let Err(error) = outcome else { return };
+        match self.sessions.get(conn).map(|session| &session.stage) {
+            Some(Stage::Closing { .. }) => self.close(conn),
+            _ => self.end(conn, Ending::Goodbye(GoodbyeReason::Protocol, error.to_string())),
         }
     }
 
@@ -253,8 +255,9 @@ impl Hub {
         loop {
             let congested = self.sessions.is_congested(conn, &self.limits);
             let Some(session) = self.sessions.get_mut(conn) else { return Ok(()) };
-            if matches!(session.stage, Stage::Closing { .. }) {
-                return Ok(());
+            if let Stage::Closing { user, .. } = &session.stage {
+                let Some(user) = user.clone() else { return Ok(()) };
+                return self.process_last_words(&user, decoder);
             }
             if !session.allowance.has_some(self.now.mono) {
                 let again = self.now.mono.after(session.allowance.pause());
@@ -279,6 +282,21 @@ impl Hub {
         }
     }
 
+    /// Of a session that has ended, only the acknowledgements of what was still on its way are heard.
+    fn process_last_words(
+        &mut self,
+        user: &Username,
+        decoder: &mut FrameDecoder,
+    ) -> Result<(), ProtocolError> {
+        while let Some(body) = decoder.next_body()? {
+            if let ClientFrame::Ack { from, id } = ClientFrame::decode(body, State::Chat)? {
+                let (mut desk, post) = self.desk_and_post();
+                post.acked_late(&mut desk, user, &from, id);
+            }
+        }
+        Ok(())
+    }
+
     fn dispatch(&mut self, conn: ConnId, frame: ClientFrame<'_>) {
         let started = match frame {
             ClientFrame::Hello { version } => login::hello(&mut self.desk(), conn, version),
@@ -294,6 +312,13 @@ impl Hub {
                 Ok(())
             }
             ClientFrame::Pong => Ok(()),
+            ClientFrame::Active => {
+                if let Some(session) = self.sessions.get_mut(conn) {
+                    session.command_at = self.now.mono;
+                    session.allowance.spend(1);
+                }
+                Ok(())
+            }
             ClientFrame::Ack { from, id } => {
                 if let Some(user) = self.user(conn) {
                     let (mut desk, post) = self.desk_and_post();
@@ -338,7 +363,7 @@ impl Hub {
                 chat::whoelsesince(desk, presence, &asker(request), seconds);
             }
             ClientFrame::Block { request, user } => {
-                chat::block(desk, (accounts, blocks), &asker(request), user)
+                chat::block(desk, (accounts, blocks), &asker(request), user);
             }
             ClientFrame::Unblock { request, user } => {
                 chat::unblock(desk, (accounts, blocks), &asker(request), user);
@@ -355,7 +380,8 @@ impl Hub {
     fn sent(&mut self, conn: ConnId, len: usize) {
         self.sessions.sent(conn, len, &self.limits);
         let flushed = self.sessions.is_flushed(conn);
-        if let Some(Stage::Closing { ended }) = self.sessions.get_mut(conn).map(|session| &mut session.stage)
+        if let Some(Stage::Closing { ended, .. }) =
+            self.sessions.get_mut(conn).map(|session| &mut session.stage)
         {
             if flushed && !*ended {
                 *ended = true;
@@ -388,7 +414,7 @@ impl Hub {
                     None => {}
                 }
             }
-            Alarm::Linger => self.sessions.close(conn),
+            Alarm::Linger => self.close(conn),
         }
     }
 
@@ -507,13 +533,14 @@ impl Hub {
 
     fn end(&mut self, conn: ConnId, ending: Ending) {
         let Some(session) = self.sessions.get_mut(conn) else { return };
-        let stage = std::mem::replace(&mut session.stage, Stage::Closing { ended: false });
+        let user = session.user().cloned();
+        let stage = std::mem::replace(&mut session.stage, Stage::Closing { ended: false, user });
         let (peer, challenger) = (session.peer, session.challenger.take());
         match stage {
-            Stage::Closing { ended } => {
-                session.stage = Stage::Closing { ended };
+            Stage::Closing { ended, user } => {
+                session.stage = Stage::Closing { ended, user };
                 if matches!(ending, Ending::Gone) {
-                    self.sessions.close(conn);
+                    self.close(conn);
                 }
                 return;
             }
@@ -529,7 +556,7 @@ impl Hub {
             Stage::Greeting => self.sessions.login_over(peer),
         }
         match ending {
-            Ending::Gone => self.sessions.close(conn),
+            Ending::Gone => self.close(conn),
             Ending::Goodbye(reason, text) => {
                 for alarm in [
                     Alarm::Login,
@@ -552,6 +579,14 @@ impl Hub {
                 self.sessions.arm(conn, Alarm::Linger, self.now.mono.after(self.limits.linger));
             }
         }
+    }
+
+    /// Nothing more can come from this connection.
+    fn close(&mut self, conn: ConnId) {
+        if let Some(Stage::Closing { user: Some(user), .. }) = self.sessions.get(conn).map(|s| &s.stage) {
+            self.post.last_words_over(user, conn);
+        }
+        self.sessions.close(conn);
     }
 
     /// A user's connection has ended; his second one may be waiting for that.

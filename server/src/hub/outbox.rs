@@ -94,7 +94,9 @@ mod tests {
         let expected: Vec<u8> = frames.iter().flat_map(|f| f.as_bytes().to_vec()).collect();
         for step in 1..30 {
             let mut outbox = Outbox::default();
-            frames.iter().for_each(|f| outbox.push(f.clone()));
+            for frame in &frames {
+                outbox.push(frame.clone());
+            }
             let mut left = Vec::new();
             while !outbox.is_empty() {
                 let piece = gathered(&outbox, step);

@@ -52,6 +52,14 @@ struct Mailbox {
     stored_len: usize,
     /// There while the user is online.
     delivery: Option<Delivery>,
+    /// What was on its way when the last session ended: its client may have shown it, and may still say so.
+    late: Option<Late>,
+}
+
+#[derive(Debug)]
+struct Late {
+    conn: ConnId,
+    messages: BTreeMap<(Username, MessageId), (Sequence, usize)>,
 }
 
 /// The delivery over one connection.
@@ -206,6 +214,8 @@ impl PostOffice {
             delivery.load(desk, user, Sequence(0));
         }
         mailbox.delivery = Some(delivery);
+        // From here on these messages are this session's to acknowledge.
+        mailbox.late = None;
     }
 
     /// A page of waiting messages was read; `None`: it could not be.
@@ -250,6 +260,38 @@ impl PostOffice {
         for parcel in delivery.queue.iter().chain(&delivery.fresh).filter(|parcel| !parcel.kept) {
             mailbox.keep(desk, user, &parcel.message);
         }
+        let in_flight = delivery.queue.iter().take(delivery.in_flight).map(|parcel| &parcel.message);
+        let messages: BTreeMap<_, _> =
+            in_flight.map(|m| ((m.from.clone(), m.id), (m.sequence, m.text.len()))).collect();
+        mailbox.late = (!messages.is_empty()).then_some(Late { conn: delivery.conn, messages });
+        self.tidy(user);
+    }
+
+    /// A client whose session is over had shown a message all the same: it must not be shown again.
+    pub(super) fn acked_late(
+        &mut self,
+        desk: &mut Desk<'_>,
+        user: &Username,
+        from: &Username,
+        id: MessageId,
+    ) {
+        let Some(mailbox) = self.mailboxes.get_mut(user) else { return };
+        let late = mailbox.late.as_mut().and_then(|late| late.messages.remove(&(from.clone(), id)));
+        let Some((sequence, text_len)) = late else { return };
+        desk.ledger.note(StoreOperation::Drop { to: user.clone(), sequence });
+        mailbox.stored -= 1;
+        mailbox.stored_len -= text_len;
+        if let Some(waiter) = self.known.settle(from, id, Fate::Delivered) {
+            desk.tell_fate(waiter, Fate::Delivered);
+        }
+        self.tidy(user);
+    }
+
+    /// The connection of a session that was over has closed.
+    pub(super) fn last_words_over(&mut self, user: &Username, conn: ConnId) {
+        if let Some(mailbox) = self.mailboxes.get_mut(user) {
+            mailbox.late.take_if(|late| late.conn == conn);
+        }
         self.tidy(user);
     }
 
@@ -293,6 +335,9 @@ impl PostOffice {
         let Some(mailbox) = self.mailboxes.get_mut(to) else { return };
         mailbox.stored -= 1;
         mailbox.stored_len -= text_len;
+        if let Some(late) = &mut mailbox.late {
+            late.messages.remove(&(from.clone(), id));
+        }
         let delivery = mailbox.delivery.as_mut();
         let parcel = delivery.and_then(|delivery| {
             let mut all = delivery.queue.iter_mut().chain(&mut delivery.fresh);
@@ -327,7 +372,9 @@ impl PostOffice {
 
     /// A mailbox with nothing in it takes no memory.
     fn tidy(&mut self, user: &Username) {
-        if self.mailboxes.get(user).is_some_and(|mailbox| mailbox.stored == 0 && mailbox.delivery.is_none()) {
+        if self.mailboxes.get(user).is_some_and(|mailbox| {
+            mailbox.stored == 0 && mailbox.delivery.is_none() && mailbox.late.is_none()
+        }) {
             self.mailboxes.remove(user);
         }
     }

@@ -57,10 +57,12 @@ pub(super) enum Stage {
     Login(LoginStep),
     /// Logged in.
     Chat(Username),
-    /// Fetches its last frames. What it says is not heard any more.
+    /// Fetches its last frames. Of what it says, only the acknowledgements of `user`'s messages are heard.
     Closing {
         /// Whether [`Effect::EndWriting`] was given out.
         ended: bool,
+        /// Who was logged in, if anyone was.
+        user: Option<Username>,
     },
 }
 
