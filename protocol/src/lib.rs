@@ -2,7 +2,7 @@
 //!
 //! No sockets, no clock, no threads, no randomness but what a seed gives: everything here is a function of its arguments.
 //!
-//! Reading order: [`frame`] (bytes to bodies), [`line`] (bodies to tagged lines), [`tags`] (the one table of
+//! Reading order: [`frame`] (bytes to bodies), [`mod@line`] (bodies to tagged lines), [`tags`] (the one table of
 //! tags), [`client_frame`] and [`server_frame`] (the typed messages that both programs use).
 
 pub mod client_frame;

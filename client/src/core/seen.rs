@@ -7,7 +7,7 @@ use protocol::{MessageId, Username};
 /// More than the server ever has on its way to one client (128), many times over.
 const COUNT_MAX: usize = 4_096;
 
-/// Remembers the last [`COUNT_MAX`].
+/// Remembers the last few thousand.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
     ids: BTreeSet<(Username, MessageId)>,

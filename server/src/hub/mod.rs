@@ -207,7 +207,7 @@ impl Hub {
 
     /// How many users are online.
     pub fn online_count(&self) -> usize {
-        self.presence.online().count()
+        self.presence.count()
     }
 
     fn opened(&mut self, conn: ConnId, peer: core::net::IpAddr) {
@@ -309,20 +309,24 @@ impl Hub {
             ClientFrame::Ping => {
                 let frame = ServerFrame::Pong.encode();
                 self.sessions.send_now(conn, frame, Lane::Direct, self.now.mono, &self.limits);
+                self.charge(conn, 1);
                 Ok(())
             }
-            ClientFrame::Pong => Ok(()),
+            ClientFrame::Pong => {
+                self.charge(conn, 1);
+                Ok(())
+            }
             ClientFrame::Active => {
-                if let Some(session) = self.sessions.get_mut(conn) {
-                    session.command_at = self.now.mono;
-                    session.allowance.spend(1);
-                }
+                self.note_activity(conn, 1);
                 Ok(())
             }
             ClientFrame::Ack { from, id } => {
                 if let Some(user) = self.user(conn) {
                     let (mut desk, post) = self.desk_and_post();
-                    post.acked(&mut desk, &user, &from, id);
+                    // As many acknowledgements as there were messages are free.
+                    if !post.acked(&mut desk, &user, &from, id) {
+                        self.charge(conn, 1);
+                    }
                 }
                 Ok(())
             }
@@ -339,15 +343,10 @@ impl Hub {
 
     fn command(&mut self, conn: ConnId, frame: ClientFrame<'_>) {
         let Some(user) = self.user(conn) else { return };
-        let online_count = match frame {
-            ClientFrame::Broadcast { .. } => self.presence.online().count() as u64,
-            _ => 0,
-        };
-        if let Some(session) = self.sessions.get_mut(conn) {
-            session.command_at = self.now.mono;
-            // A broadcast costs more the more people it reaches.
-            session.allowance.spend(1 + online_count / 256);
-        }
+        // A broadcast costs more the more people it reaches.
+        let is_broadcast = matches!(frame, ClientFrame::Broadcast { .. });
+        let cost = if is_broadcast { 1 + self.presence.count() as u64 / 256 } else { 1 };
+        self.note_activity(conn, cost);
         let asker = |request: RequestId| Asker { user: &user, waiter: Waiter { conn, request } };
         let Self { now, limits, accounts, sessions, presence, blocks, post, ledger, .. } = self;
         let desk = &mut Desk { now: *now, limits, sessions, ledger };
@@ -377,6 +376,20 @@ impl Hub {
         }
     }
 
+    /// A command came from the user.
+    fn note_activity(&mut self, conn: ConnId, cost: u64) {
+        if let Some(session) = self.sessions.get_mut(conn) {
+            session.command_at = self.now.mono;
+        }
+        self.charge(conn, cost);
+    }
+
+    fn charge(&mut self, conn: ConnId, cost: u64) {
+        if let Some(session) = self.sessions.get_mut(conn) {
+            session.allowance.spend(cost);
+        }
+    }
+
     fn sent(&mut self, conn: ConnId, len: usize) {
         self.sessions.sent(conn, len, &self.limits);
         let flushed = self.sessions.is_flushed(conn);
@@ -387,7 +400,7 @@ impl Hub {
                 *ended = true;
                 self.sessions.push_effect(Effect::EndWriting { conn });
             }
-        } else if !self.sessions.is_congested(conn, &self.limits) {
+        } else if self.sessions.is_paused(conn) && !self.sessions.is_congested(conn, &self.limits) {
             // Requests that waited for room may go on.
             self.process(conn);
         }

@@ -176,17 +176,17 @@ impl PostOffice {
         self.known.insert(from, id, Digest::of(None, text), fate, limits.known_ids_per_sender_max);
     }
 
-    /// The recipient's client has shown a message.
-    pub(super) fn acked(&mut self, desk: &mut Desk<'_>, user: &Username, from: &Username, id: MessageId) {
-        let Some(mailbox) = self.mailboxes.get_mut(user) else { return };
-        let Some(delivery) = &mut mailbox.delivery else { return };
-        let sent = delivery.queue.iter().take(delivery.in_flight);
-        let Some(at) = sent.into_iter().position(|p| p.message.id == id && p.message.from == *from) else {
-            return;
-        };
-        let Some(parcel) = delivery.queue.remove(at) else { return };
-        delivery.in_flight -= 1;
-        delivery.in_flight_len -= parcel.message.text.len();
+    /// The recipient's client has shown a message. False if none of that name was on its way.
+    pub(super) fn acked(
+        &mut self,
+        desk: &mut Desk<'_>,
+        user: &Username,
+        from: &Username,
+        id: MessageId,
+    ) -> bool {
+        let Some(mailbox) = self.mailboxes.get_mut(user) else { return false };
+        let Some(delivery) = &mut mailbox.delivery else { return false };
+        let Some(parcel) = delivery.take_sent(from, id) else { return false };
         if parcel.kept {
             desk.ledger.note(StoreOperation::Drop { to: user.clone(), sequence: parcel.message.sequence });
             mailbox.stored -= 1;
@@ -196,6 +196,7 @@ impl PostOffice {
             desk.tell_fate(waiter, Fate::Delivered);
         }
         delivery.pump(desk, user);
+        true
     }
 
     /// The user has logged in: what waited for him comes before anything else.
@@ -446,6 +447,15 @@ impl Delivery {
             self.in_flight_len += text.len();
             desk.sessions.send_now(self.conn, frame.encode(), Lane::Direct, desk.now.mono, desk.limits);
         }
+    }
+
+    fn take_sent(&mut self, from: &Username, id: MessageId) -> Option<Parcel> {
+        let mut sent = self.queue.iter().take(self.in_flight);
+        let at = sent.position(|parcel| parcel.message.id == id && parcel.message.from == *from)?;
+        let parcel = self.queue.remove(at)?;
+        self.in_flight -= 1;
+        self.in_flight_len -= parcel.message.text.len();
+        Some(parcel)
     }
 
     fn load(&mut self, desk: &mut Desk<'_>, user: &Username, after: Sequence) {

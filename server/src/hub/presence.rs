@@ -28,6 +28,11 @@ impl Presence {
         self.online.iter().map(|(user, &conn)| (user, conn))
     }
 
+    /// How many are online.
+    pub(super) fn count(&self) -> usize {
+        self.online.len()
+    }
+
     /// Everyone online now or at any time in the past `span`, sorted by name.
     pub(super) fn since(&self, now: MonoMs, span: Duration) -> Vec<Username> {
         let recent = self.left_at.iter().filter(|&(_, &left)| now.since(left) <= span).map(|(user, _)| user);

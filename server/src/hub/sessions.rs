@@ -362,6 +362,11 @@ impl Sessions {
         self.doomed.pop()
     }
 
+    /// Whether its bytes are left in the socket for now.
+    pub(super) fn is_paused(&self, conn: ConnId) -> bool {
+        self.get(conn).is_some_and(|session| !session.reading)
+    }
+
     /// Has the shell read from this connection, or not.
     pub(super) fn set_reading(&mut self, conn: ConnId, wanted: bool) {
         if let Some(session) = self.get_mut(conn)
