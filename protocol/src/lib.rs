@@ -8,6 +8,7 @@
 pub mod client_frame;
 pub mod codes;
 pub mod field;
+pub mod fingerprint;
 pub mod frame;
 pub mod limits;
 pub mod line;
@@ -18,10 +19,12 @@ pub mod scram;
 pub mod server_frame;
 pub mod tags;
 pub mod time;
+pub mod transport;
 pub mod username;
 
 pub use client_frame::ClientFrame;
 pub use codes::{ErrorCode, GoodbyeReason, LoginRefusal, PresenceChange, Word};
+pub use fingerprint::Fingerprint;
 pub use frame::{Frame, FrameDecoder, FrameError};
 pub use line::ProtocolError;
 pub use message::{MessageId, RequestId};
