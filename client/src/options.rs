@@ -3,6 +3,7 @@
 use std::{ffi::OsString, path::PathBuf};
 
 use getopts::Options as Table;
+use protocol::{Fingerprint, fingerprint::FingerprintError};
 use thiserror::Error;
 
 /// What the command line asks for.
@@ -29,6 +30,12 @@ pub struct Options {
     pub user: Option<String>,
     /// The file whose first line is the password.
     pub password_file: Option<PathBuf>,
+    /// The key that the server must show.
+    pub fingerprint: Option<Fingerprint>,
+    /// Trust an unknown server.
+    pub accept_new: bool,
+    /// Whether the connection is encrypted.
+    pub tls: bool,
 }
 
 /// A face that was asked for.
@@ -52,6 +59,12 @@ pub enum UsageError {
     /// Not a port.
     #[error("server_port must be a whole number from 1 to 65535, not '{0}'")]
     Port(String),
+    /// Not a fingerprint.
+    #[error("--fingerprint takes what the server prints at its start: {0}")]
+    Fingerprint(#[from] FingerprintError),
+    /// Nothing to check.
+    #[error("--no-tls leaves --fingerprint and --accept-new without a use")]
+    NothingToCheck,
     /// Both faces.
     #[error("--json and --plain exclude each other")]
     TwoFaces,
@@ -75,7 +88,16 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Invocation, Us
         (false, true) => Some(Face::Plain),
         (false, false) => None,
     };
+    let fingerprint = matches.opt_str("fingerprint").map(|text| text.parse()).transpose()?;
+    let accept_new = matches.opt_present("accept-new");
+    let tls = !matches.opt_present("no-tls");
+    if !tls && (accept_new || fingerprint.is_some()) {
+        return Err(UsageError::NothingToCheck);
+    }
     Ok(Invocation::Run(Options {
+        fingerprint,
+        accept_new,
+        tls,
         host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
         port: parse_port(port).ok_or_else(|| UsageError::Port(port.clone()))?,
         face,
@@ -99,6 +121,9 @@ pub fn help() -> String {
     let details = "The environment variable PARLOUR_PASSWORD can hold the password.\n\n\
          Without --json and --plain, a terminal gets a line editor, anything else the plain face.\n\
          At the prompt, 'help' lists the commands.\n\n\
+         The keys of servers are kept in the file known_hosts in the configuration directory, which\n\
+         PARLOUR_CONFIG_DIR can name. A server on this machine is trusted at first sight; any other one is\n\
+         trusted when you say so. A key that has changed is always refused.\n\n\
          Exit codes: 0 logged out, 1 connection failed or lost, 2 wrong usage, 3 login refused,\n\
          4 logged out for inactivity, 5 the server could not prove who it is.\n\n\
          Example: parlour --user ada 127.0.0.1 8080";
@@ -111,7 +136,9 @@ fn table() -> Table {
     table.optflag("", "plain", "write a line of words for each event; no prompt, no colour");
     table.optopt("", "user", "log in as this user", "NAME");
     table.optopt("", "password-file", "take the password from the first line of this file", "FILE");
-    table.optflag("", "no-tls", "do not encrypt the connection (this version never does)");
+    table.optopt("", "fingerprint", "the server must show this key", "SHA256:...");
+    table.optflag("", "accept-new", "trust a server that is not known yet, without asking");
+    table.optflag("", "no-tls", "do not encrypt the connection");
     table.optflag("h", "help", "print this help");
     table.optflag("V", "version", "print the version");
     table

@@ -134,6 +134,8 @@ pub enum GoodbyeReason {
     Removed,
     /// The log-in took too long, or was refused.
     Login,
+    /// The log-in was meant for another connection: somebody sits in between.
+    Tampered,
     /// This side read too slowly and too much waited for it.
     TooSlow,
     /// What came was not the protocol, or not its turn.
@@ -148,6 +150,7 @@ impl Word for GoodbyeReason {
         Self::Replaced,
         Self::Removed,
         Self::Login,
+        Self::Tampered,
         Self::TooSlow,
         Self::Protocol,
     ];
@@ -160,6 +163,7 @@ impl Word for GoodbyeReason {
             Self::Replaced => "replaced",
             Self::Removed => "removed",
             Self::Login => "login",
+            Self::Tampered => "tampered",
             Self::TooSlow => "too-slow",
             Self::Protocol => "protocol",
         }

@@ -32,6 +32,24 @@ pub struct Options {
     pub credentials: PathBuf,
     /// Where what must outlive the process is kept.
     pub data_dir: PathBuf,
+    /// How connections are encrypted.
+    pub encryption: Encryption,
+}
+
+/// How connections are encrypted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Encryption {
+    /// TLS with a key of its own, made once and kept in the data directory.
+    SelfSigned,
+    /// TLS with the operator's key.
+    Given {
+        /// PEM, the server's own certificate first.
+        certificate: PathBuf,
+        /// PEM.
+        key: PathBuf,
+    },
+    /// Not at all.
+    None,
 }
 
 /// A command line that makes no sense, and how to mend it.
@@ -53,6 +71,9 @@ pub enum UsageError {
         /// The largest allowed.
         max: u64,
     },
+    /// Half of an identity, or one that would not be used.
+    #[error("{0}")]
+    Encryption(&'static str),
     /// Not an address of this machine's family of addresses.
     #[error("--bind takes an IP address such as 127.0.0.1, 0.0.0.0, ::1 or [::], not '{0}'")]
     Address(String),
@@ -78,6 +99,7 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Invocation, Us
         bind: addresses(&matches)?,
         credentials: path(&matches, "credentials", "Credentials.txt"),
         data_dir: path(&matches, "data-dir", "parlour-data"),
+        encryption: encryption(&matches)?,
     }))
 }
 
@@ -97,7 +119,7 @@ pub fn help() -> String {
          block_duration  seconds for which three wrong passwords in a row lock an account; 0: never\n    \
          timeout         seconds without a command after which a user is logged out; 0: never";
     let details = "Once it accepts connections it prints 'listening ADDR:PORT' on standard output, a line for\n\
-         each address. The log goes to standard error; RUST_LOG sets its level (error, warn, info, debug).\n\
+         each address, and the fingerprint of its key, which clients can check. The log goes to standard error; RUST_LOG sets its level (error, warn, info, debug).\n\
          SIGHUP reads the credentials again, SIGTERM and SIGINT stop the server cleanly.\n\n\
          Credentials file: a line per user, 'username password', split at the first space; blank lines and\n\
          lines that begin with # are skipped.\n\n\
@@ -109,11 +131,26 @@ fn table() -> Table {
     let mut table = Table::new();
     table.optmulti("b", "bind", "listen on this address (default 127.0.0.1; may be repeated)", "ADDR");
     table.optopt("c", "credentials", "the accounts (default Credentials.txt)", "FILE");
-    table.optopt("d", "data-dir", "where data is kept (default parlour-data; nothing is written yet)", "DIR");
-    table.optflag("", "no-tls", "do not encrypt connections (this version never does)");
+    table.optopt("d", "data-dir", "where the server's own key is kept (default parlour-data)", "DIR");
+    table.optopt("", "cert", "the server's certificate, PEM (default: one is made, and kept in DIR)", "FILE");
+    table.optopt("", "key", "the private key of --cert, PEM", "FILE");
+    table.optflag("", "no-tls", "do not encrypt connections");
     table.optflag("h", "help", "print this help");
     table.optflag("V", "version", "print the version");
     table
+}
+
+fn encryption(matches: &Matches) -> Result<Encryption, UsageError> {
+    let files = (matches.opt_str("cert"), matches.opt_str("key"));
+    match (files, matches.opt_present("no-tls")) {
+        ((None, None), true) => Ok(Encryption::None),
+        ((None, None), false) => Ok(Encryption::SelfSigned),
+        (_, true) => Err(UsageError::Encryption("--no-tls leaves --cert and --key without a use")),
+        ((Some(certificate), Some(key)), false) => {
+            Ok(Encryption::Given { certificate: certificate.into(), key: key.into() })
+        }
+        _ => Err(UsageError::Encryption("--cert and --key go together")),
+    }
 }
 
 fn number(name: &'static str, value: &str, max: u64) -> Result<u64, UsageError> {

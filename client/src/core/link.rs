@@ -4,7 +4,9 @@
 
 use core::time::Duration;
 
-use protocol::{ClientFrame, FrameDecoder, State, VERSION, limits::FRAME_LEN_MAX, time::MonoMs};
+use protocol::{
+    ClientFrame, FrameDecoder, State, VERSION, limits::FRAME_LEN_MAX, time::MonoMs, transport::Secured,
+};
 
 /// From dialling to being logged in: the server allows 10 s for its part.
 const SETUP_TIME_MAX: Duration = Duration::from_secs(15);
@@ -24,6 +26,8 @@ pub(super) struct Link {
     started_at: MonoMs,
     heard_at: MonoMs,
     pinged_at: Option<MonoMs>,
+    /// What the handshake has shown.
+    pub(super) secured: Option<Secured>,
     /// While a person thinks about his password, nothing is late.
     pub(super) waits_for_user: bool,
 }
@@ -48,13 +52,15 @@ impl Link {
             started_at: now,
             heard_at: now,
             pinged_at: None,
+            secured: None,
             waits_for_user: false,
         }
     }
 
-    /// The connection stands.
-    pub(super) fn connected(&mut self, now: MonoMs) {
+    /// The connection stands and may be used.
+    pub(super) fn connected(&mut self, secured: Option<Secured>, now: MonoMs) {
         self.dialling = false;
+        self.secured = secured;
         self.heard_at = now;
         self.send(&ClientFrame::Hello { version: VERSION });
     }
@@ -85,7 +91,7 @@ impl Link {
 
     /// When [`Link::pulse`] must be taken.
     pub(super) fn deadline(&self) -> Option<MonoMs> {
-        if self.waits_for_user && self.is_greeted() {
+        if self.waits_for_user {
             None
         } else if self.state != State::Chat {
             Some(self.started_at.after(SETUP_TIME_MAX))

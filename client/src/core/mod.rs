@@ -10,29 +10,33 @@
 //! [`Core::wants_input`] whether another line may be read from the user.
 
 mod command;
+mod commands;
 mod event;
 mod link;
+mod login;
 mod requests;
 mod seen;
+mod trust;
 
 use core::time::Duration;
 use std::{collections::VecDeque, fmt};
 
 use protocol::{
-    ClientFrame, ErrorCode, GoodbyeReason, LoginRefusal, MessageId, ProtocolError, ServerFrame, State,
-    Username, VERSION,
+    ClientFrame, ErrorCode, Fingerprint, GoodbyeReason, MessageId, ProtocolError, ServerFrame, Username,
     random::RandomStream,
-    scram::{self, Mechanism, Nonce, SaltedPassword},
     time::{MonoMs, Now},
+    transport::Secured,
 };
 
 pub use command::words as command_words;
 pub use event::{DisconnectReason, Event, MessageState, Outcome};
 pub use seen::Seen;
+pub use trust::Trust;
 
-use command::{Command, Mistake};
+use commands::unexpected;
 use link::{Link, Pulse};
-use requests::{Answer, Request, Requests, Unexpected};
+use login::Step;
+use requests::{Answer, Requests};
 
 /// Lines held here before the shell stops reading more: enough to keep the server busy, and no more than a
 /// few MiB in the worst case.
@@ -47,12 +51,14 @@ pub struct Setup {
     pub user: Option<String>,
     /// `--password-file` or the environment.
     pub password: Option<String>,
+    /// What is known of the server's key.
+    pub trust: Trust,
 }
 
 /// The password stays out of logs.
 impl fmt::Debug for Setup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Setup").field("user", &self.user).finish_non_exhaustive()
+        f.debug_struct("Setup").field("user", &self.user).field("trust", &self.trust).finish_non_exhaustive()
     }
 }
 
@@ -70,8 +76,9 @@ pub enum Line {
 /// What happened outside.
 #[derive(Debug)]
 pub enum Input<'a> {
-    /// Answers [`Effect::Dial`]: the connection stands.
-    Connected,
+    /// Answers [`Effect::Dial`]: the connection stands, and this is what its handshake has shown; `None`
+    /// without TLS.
+    Connected(Option<Secured>),
     /// Answers [`Effect::Dial`]: it does not, for this reason.
     DialFailed(&'a str),
     /// Bytes came from the server.
@@ -95,6 +102,8 @@ pub enum Effect {
     HangUp,
     /// Show this to the user.
     Show(Event),
+    /// This is the server's key; it has proven that it knows the user's password.
+    Remember(Fingerprint),
     /// Leave with this code, after saying this on standard error.
     Exit {
         /// As the manual promises.
@@ -107,6 +116,8 @@ pub enum Effect {
 /// What the next line will be taken for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prompt {
+    /// Whether the server's key is the right one: yes or no.
+    Trust,
     /// A username.
     Username,
     /// A password, which must not be seen.
@@ -153,6 +164,13 @@ pub struct Core {
 }
 
 enum Stage {
+    /// Before the first connection stands, nobody is asked for anything.
+    Connecting,
+    /// A person is asked about the key that the server shows.
+    Trust {
+        secured: Secured,
+        shown: Fingerprint,
+    },
     Username,
     Password {
         user: String,
@@ -173,17 +191,12 @@ enum Stage {
     Over,
 }
 
-enum Step {
-    /// For a connection.
-    Waiting,
-    Challenge(scram::client::ClientFirst),
-    Answered(scram::client::Answer),
-}
-
 /// The password stays out of logs.
 impl fmt::Debug for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Connecting => "Connecting",
+            Self::Trust { .. } => "Trust",
             Self::Username => "Username",
             Self::Password { .. } => "Password",
             Self::LoggingIn { .. } => "LoggingIn",
@@ -210,7 +223,7 @@ impl Core {
             random: RandomStream::from_seed(random_seed),
             one_try: setup.user.is_some() && setup.password.is_some(),
             setup,
-            stage: Stage::Username,
+            stage: Stage::Connecting,
             link: None,
             dials: 0,
             lines: VecDeque::new(),
@@ -223,7 +236,6 @@ impl Core {
             effects: VecDeque::new(),
         };
         core.dial();
-        core.advance();
         core
     }
 
@@ -234,11 +246,7 @@ impl Core {
             return;
         }
         match input {
-            Input::Connected => {
-                if let Some(link) = &mut self.link {
-                    link.connected(now.mono);
-                }
-            }
+            Input::Connected(secured) => self.connected(secured),
             Input::DialFailed(reason) => {
                 self.link = None;
                 self.quit(exit::CONNECTION, Some(reason.to_owned()));
@@ -313,9 +321,10 @@ impl Core {
     /// What the next line will be taken for.
     pub fn prompt(&self) -> Prompt {
         match self.stage {
+            Stage::Trust { .. } => Prompt::Trust,
             Stage::Username => Prompt::Username,
             Stage::Password { .. } => Prompt::Password,
-            Stage::LoggingIn { .. } | Stage::Leaving { .. } | Stage::Over => Prompt::Wait,
+            Stage::Connecting | Stage::LoggingIn { .. } | Stage::Leaving { .. } | Stage::Over => Prompt::Wait,
             Stage::Online { .. } => Prompt::Command,
         }
     }
@@ -329,135 +338,48 @@ impl Core {
     fn advance(&mut self) {
         loop {
             match &mut self.stage {
+                Stage::Trust { .. } => {
+                    if !self.ask_about_key() {
+                        break;
+                    }
+                }
                 Stage::Username => {
-                    match self.setup.user.take().map(Line::Text).or_else(|| self.lines.pop_front()) {
+                    let given = self.setup.user.take().map(Line::Text);
+                    match given.or_else(|| self.lines.pop_front()) {
                         Some(Line::Text(user)) => {
-                            self.stage = Stage::Password { user: user.trim().to_owned() }
+                            self.stage = Stage::Password { user: user.trim().to_owned() };
                         }
                         Some(_) => return self.quit(exit::LOGIN_REFUSED, Some(NO_CREDENTIALS.to_owned())),
                         None => break,
                     }
                 }
                 Stage::Password { user } => {
-                    match self.setup.password.take().map(Line::Text).or_else(|| self.lines.pop_front()) {
+                    let given = self.setup.password.take().map(Line::Text);
+                    match given.or_else(|| self.lines.pop_front()) {
                         Some(Line::Text(password)) => {
                             let user = std::mem::take(user);
-                            if let Err(error) = user.parse::<Username>() {
-                                return self.refuse_locally(error.to_string());
-                            }
-                            self.stage = Stage::LoggingIn { user, password, step: Step::Waiting };
-                            match &mut self.link {
-                                Some(link) => link.restart_clock(self.now.mono),
-                                None => self.dial(),
-                            }
+                            self.start_login(user, password);
                         }
                         Some(_) => return self.quit(exit::LOGIN_REFUSED, Some(NO_CREDENTIALS.to_owned())),
                         None => break,
                     }
                 }
-                Stage::LoggingIn { user, step: step @ Step::Waiting, .. } => {
-                    let Some(link) = self.link.as_mut().filter(|link| link.is_greeted()) else { break };
-                    let nonce = Nonce::new(self.random.bytes());
-                    let (first, client_first) = scram::client::ClientFirst::new(user, nonce, None);
-                    link.send(&ClientFrame::Auth {
-                        mechanism: Mechanism::Sha256,
-                        client_first: &client_first,
-                    });
-                    *step = Step::Challenge(first);
+                Stage::LoggingIn { step: Step::Waiting, .. } => {
+                    if !self.authenticate() {
+                        break;
+                    }
                 }
                 Stage::Online { .. } => return self.run_commands(),
-                Stage::LoggingIn { .. } | Stage::Leaving { .. } | Stage::Over => return,
+                Stage::Connecting | Stage::LoggingIn { .. } | Stage::Leaving { .. } | Stage::Over => return,
             }
         }
         if let Some(link) = &mut self.link {
             link.waits_for_user = !matches!(self.stage, Stage::LoggingIn { .. });
         }
-        if self.input_ended && matches!(self.stage, Stage::Username | Stage::Password { .. }) {
+        if self.input_ended
+            && matches!(self.stage, Stage::Trust { .. } | Stage::Username | Stage::Password { .. })
+        {
             self.quit(exit::LOGIN_REFUSED, Some(NO_CREDENTIALS.to_owned()));
-        }
-    }
-
-    fn run_commands(&mut self) {
-        while self.logout.is_none() && self.requests.has_room() {
-            let Some(line) = self.lines.pop_front() else { break };
-            self.count += 1;
-            let parsed = match &line {
-                Line::Text(text) => command::parse(text),
-                Line::NotText => Err(command::not_text()),
-                Line::TooLong(start) => Err(command::line_too_long(start)),
-            };
-            match parsed {
-                Ok(command) => self.run(self.count, command),
-                Err(Mistake { command, code, text }) => {
-                    self.show(Event::Error { number: self.count, command, code, text });
-                    self.tell_active();
-                }
-            }
-        }
-        let done = self.input_ended && self.lines.is_empty();
-        if (done || self.logout.is_some()) && self.requests.is_empty() {
-            self.leave(self.logout);
-        }
-    }
-
-    fn run(&mut self, number: u64, command: Command) {
-        let Some(link) = &mut self.link else { return };
-        let requests = &mut self.requests;
-        match command {
-            Command::Message { to, text } => {
-                let id = MessageId(u128::from_be_bytes(self.random.bytes()));
-                let request = requests.open(Some(number), Request::Message { to: to.clone(), id });
-                link.send(&ClientFrame::Message { request, to, id, text: &text });
-            }
-            Command::Broadcast { text } => {
-                let id = MessageId(u128::from_be_bytes(self.random.bytes()));
-                let request = requests.open(Some(number), Request::Broadcast);
-                link.send(&ClientFrame::Broadcast { request, id, text: &text });
-            }
-            Command::WhoElse => {
-                let request = requests.open(Some(number), Request::WhoElse { users: Vec::new() });
-                link.send(&ClientFrame::WhoElse { request });
-            }
-            Command::WhoElseSince { seconds } => {
-                let request = requests.open(Some(number), Request::WhoElseSince { users: Vec::new() });
-                link.send(&ClientFrame::WhoElseSince { request, seconds });
-            }
-            Command::Block { user } => {
-                let request = requests.open(Some(number), Request::Block { user: user.clone() });
-                link.send(&ClientFrame::Block { request, user });
-            }
-            Command::Unblock { user } => {
-                let request = requests.open(Some(number), Request::Unblock { user: user.clone() });
-                link.send(&ClientFrame::Unblock { request, user });
-            }
-            Command::BlockList => {
-                let request = requests.open(Some(number), Request::BlockList { users: Vec::new() });
-                link.send(&ClientFrame::BlockList { request });
-            }
-            Command::Logout => self.logout = Some(number),
-            Command::Help { text } => {
-                self.show(Event::Ok { number, outcome: Outcome::Help { text } });
-                self.tell_active();
-            }
-        }
-    }
-
-    /// A command that was answered here is a sign of life all the same.
-    fn tell_active(&mut self) {
-        if let Some(link) = &mut self.link {
-            link.send(&ClientFrame::Active);
-        }
-    }
-
-    /// Asks the server to end the session.
-    fn leave(&mut self, number: Option<u64>) {
-        let Stage::Online { user } = &self.stage else { return };
-        let until = self.now.mono.after(LEAVING_TIME_MAX);
-        self.stage = Stage::Leaving { user: user.clone(), until };
-        self.lines.clear();
-        if let Some(link) = &mut self.link {
-            let request = self.requests.open(number, Request::Logout);
-            link.send(&ClientFrame::Logout { request });
         }
     }
 
@@ -475,6 +397,12 @@ impl Core {
             Stage::Online { .. } => self.finish(DisconnectReason::Lost, exit::CONNECTION),
             Stage::Leaving { .. } => self.finish(DisconnectReason::Logout, exit::LOGGED_OUT),
             // The server does not wait for a person who thinks: it is dialled again when he has decided.
+            // One that waited too long for an answer about its key starts again from there.
+            Stage::Trust { .. } => {
+                self.effects.push_back(Effect::HangUp);
+                self.stage = Stage::Connecting;
+                self.dial();
+            }
             Stage::Username | Stage::Password { .. } if link.is_greeted() => {
                 self.effects.push_back(Effect::HangUp);
             }
@@ -496,7 +424,9 @@ impl Core {
             link.decoder = decoder;
         }
         if let Err(error) = outcome {
-            let text = format!("The server sent something that is not the protocol: {error}.");
+            let is_plain = self.link.as_ref().is_some_and(|link| link.secured.is_none());
+            let advice = if is_plain { " If the server uses TLS, leave out --no-tls." } else { "" };
+            let text = format!("The server sent something that is not the protocol: {error}.{advice}");
             if matches!(self.stage, Stage::Online { .. } | Stage::Leaving { .. }) {
                 self.show(Event::Notice { text });
                 self.finish(DisconnectReason::Lost, exit::CONNECTION);
@@ -579,82 +509,11 @@ impl Core {
         Ok(())
     }
 
-    fn hello(&mut self, version: u32) {
-        if version == VERSION {
-            if let Some(link) = &mut self.link {
-                link.state = State::Login;
-            }
-        } else {
-            let text = format!(
-                "The server speaks version {version} of the protocol, this client version {VERSION}."
-            );
-            self.quit(exit::CONNECTION, Some(text));
-        }
-    }
-
-    fn challenge(&mut self, server_first: &str) {
-        let Stage::LoggingIn { password, step, .. } = &mut self.stage else { return };
-        let Step::Challenge(first) = std::mem::replace(step, Step::Waiting) else { return };
-        let challenge = match first.read_challenge(server_first) {
-            Ok(challenge) => challenge,
-            Err(error) => {
-                return self.quit(exit::IDENTITY, Some(format!("The log-in was stopped: {error}.")));
-            }
-        };
-        let salted = SaltedPassword::derive(password, challenge.salt(), challenge.iterations());
-        let (answer, client_final) = challenge.answer(&salted);
-        *step = Step::Answered(answer);
-        if let Some(link) = &mut self.link {
-            link.send(&ClientFrame::Proof { client_final: &client_final });
-        }
-    }
-
-    fn welcome(&mut self, user: Username, server_final: &str) {
-        let Stage::LoggingIn { step, .. } = &mut self.stage else { return };
-        let Step::Answered(answer) = std::mem::replace(step, Step::Waiting) else { return };
-        if let Err(error) = answer.verify(server_final) {
-            return self.quit(exit::IDENTITY, Some(format!("This is not the server you know: {error}.")));
-        }
-        if let Some(link) = &mut self.link {
-            link.state = State::Chat;
-        }
-        self.stage = Stage::Online { user: user.clone() };
-        self.show(Event::Login { user });
-    }
-
-    fn login_refused(&mut self, code: LoginRefusal, retry_after_s: u64, text: &str) {
-        let Stage::LoggingIn { user, .. } = &mut self.stage else { return };
-        let user = std::mem::take(user);
-        self.hang_up();
-        let no_more = self.input_ended && self.lines.is_empty();
-        let is_final = code != LoginRefusal::BadCredentials || self.one_try || no_more;
-        let retry_after_s = (code == LoginRefusal::Locked).then_some(retry_after_s);
-        self.show(Event::LoginFailed { code, text: text.to_owned(), is_final, retry_after_s });
-        if is_final {
-            self.quit(exit::LOGIN_REFUSED, None);
-        } else {
-            self.stage = Stage::Password { user };
-        }
-    }
-
-    /// A name that nobody can have is answered like any other wrong one.
-    fn refuse_locally(&mut self, text: String) {
-        let code = LoginRefusal::BadCredentials;
-        self.show(Event::LoginFailed { code, text, is_final: true, retry_after_s: None });
-        self.quit(exit::LOGIN_REFUSED, None);
-    }
-
-    fn answered(&mut self, request: protocol::RequestId, answer: Answer) -> Result<(), ProtocolError> {
-        if let Some((number, outcome)) = self.requests.answer(request, answer).map_err(unexpected)? {
-            self.show(Event::Ok { number, outcome });
-        }
-        Ok(())
-    }
-
     fn goodbye(&mut self, reason: GoodbyeReason, text: &str) {
         if self.user().is_none() {
             // After a log-in deadline the connection is dialled again when it is needed.
             return match (&self.stage, reason) {
+                (_, GoodbyeReason::Tampered) => self.quit(exit::IDENTITY, Some(TAMPERED.to_owned())),
                 (Stage::Username | Stage::Password { .. }, GoodbyeReason::Login) => self.hang_up(),
                 _ => self.quit(exit::CONNECTION, Some(text.to_owned())),
             };
@@ -666,6 +525,7 @@ impl Core {
             GoodbyeReason::Replaced => (DisconnectReason::Replaced, exit::CONNECTION),
             GoodbyeReason::Removed
             | GoodbyeReason::Login
+            | GoodbyeReason::Tampered
             | GoodbyeReason::TooSlow
             | GoodbyeReason::Protocol => {
                 self.show(Event::Notice { text: text.to_owned() });
@@ -736,8 +596,6 @@ impl Core {
 }
 
 const NO_CREDENTIALS: &str = "No right username and password were given, so there was no log-in.";
+const TAMPERED: &str = "The server got this log-in over another connection than yours: somebody sits between you and \
+    it. Your password was not revealed. Do not connect from here until you know who it is.";
 const NOT_SENT: &str = "There is no connection to the server any more; this was not sent.";
-
-fn unexpected(_: Unexpected) -> ProtocolError {
-    ProtocolError::Tag { tag: "reply".to_owned() }
-}

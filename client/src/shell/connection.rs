@@ -1,77 +1,123 @@
 //! The socket to the server, from dialling on.
 
 use std::{
-    io::{self, Read, Write},
+    io,
     net::{Shutdown, SocketAddr},
+    sync::Arc,
 };
 
 use mio::{Interest, Registry, Token, net::TcpStream};
+use protocol::transport::{Progress, Secured, Transport};
+use rustls::{ClientConfig, ClientConnection, pki_types::ServerName};
+
+/// How to reach the server.
+#[derive(Clone, Debug)]
+pub(super) struct Route {
+    /// Where it may be, in the order in which to try.
+    pub(super) addresses: Vec<SocketAddr>,
+    /// `None`: without TLS.
+    pub(super) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+}
 
 /// A connection that stands, or is about to.
 #[derive(Debug)]
 pub(super) struct Connection {
-    stream: TcpStream,
-    stands: bool,
-    /// The addresses to try if this one fails.
+    transport: Transport<TcpStream>,
+    step: Step,
+    route: Route,
+    /// The addresses to try if this one fails, the next one last.
     others: Vec<SocketAddr>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// The network has not answered yet.
+    Dialling,
+    /// TLS is being agreed on.
+    Handshake,
+    Stands,
 }
 
 /// What an event has brought to a connection that did not stand yet.
 #[derive(Debug)]
 pub(super) enum Dialled {
-    Stands,
+    Stands(Option<Secured>),
     Waits,
 }
 
 impl Connection {
-    /// Starts to connect to the first of `addresses` that lets itself be tried.
-    pub(super) fn dial(addresses: &[SocketAddr], registry: &Registry, token: Token) -> Result<Self, String> {
-        let mut others = addresses.to_vec();
-        others.reverse();
-        Self::dial_next(others, registry, token, "there is no address to try")
+    /// Starts to connect to the first address that lets itself be tried.
+    pub(super) fn dial(route: Route, registry: &Registry, token: Token) -> Result<Self, String> {
+        let others = route.addresses.iter().rev().copied().collect();
+        Self::dial_next(route, others, registry, token, "there is no address to try")
     }
 
     pub(super) fn stands(&self) -> bool {
-        self.stands
+        self.step == Step::Stands
     }
 
     /// Looks whether the connection stands now, and goes on to the next address if it cannot.
     pub(super) fn check(&mut self, registry: &Registry, token: Token) -> Result<Dialled, String> {
-        let failed = match self.stream.take_error() {
-            Ok(Some(error)) | Err(error) => error,
-            Ok(None) => match self.stream.peer_addr() {
-                Ok(_) => {
-                    self.stands = true;
-                    // Small frames must not wait for acknowledgements of earlier ones.
-                    let _ = self.stream.set_nodelay(true);
-                    return Ok(Dialled::Stands);
+        if self.step == Step::Dialling {
+            match reached(self.transport.stream()) {
+                Ok(false) => return Ok(Dialled::Waits),
+                Ok(true) => self.step = Step::Handshake,
+                Err(error) => {
+                    self.close(registry);
+                    let others = std::mem::take(&mut self.others);
+                    *self = Self::dial_next(self.route.clone(), others, registry, token, &error.to_string())?;
+                    return Ok(Dialled::Waits);
                 }
-                Err(error) if error.kind() == io::ErrorKind::NotConnected => return Ok(Dialled::Waits),
-                Err(error) => error,
-            },
-        };
-        self.close(registry);
-        let others = std::mem::take(&mut self.others);
-        *self = Self::dial_next(others, registry, token, &failed.to_string())?;
-        Ok(Dialled::Waits)
+            }
+        }
+        self.shake_hands()
     }
 
-    /// Reads once. `Ok(None)`: no more for now; 0 bytes: the other side closed.
-    pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<Option<usize>> {
-        unless_blocked(|| self.stream.read(into))
+    /// Reads into `into`; what was read counts even when the connection has ended.
+    pub(super) fn read(&mut self, into: &mut [u8]) -> (usize, Progress) {
+        self.transport.read(into)
     }
 
-    /// Writes once. `Ok(None)`: no room for now.
-    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<Option<usize>> {
-        unless_blocked(|| self.stream.write(bytes))
+    /// Writes as much as there is room for.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> (usize, Progress) {
+        self.transport.write(bytes)
+    }
+
+    /// Sends what TLS has waiting.
+    pub(super) fn flush(&mut self) {
+        self.transport.flush();
     }
 
     pub(super) fn close(&mut self, registry: &Registry) {
-        let _ = registry.deregister(&mut self.stream);
-        let _ = self.stream.shutdown(Shutdown::Both);
+        self.transport.end_writing();
+        let stream = self.transport.stream_mut();
+        let _ = registry.deregister(stream);
+        let _ = stream.shutdown(Shutdown::Both);
+    }
+
+    fn shake_hands(&mut self) -> Result<Dialled, String> {
+        if let Transport::Plain(_) = self.transport {
+            self.step = Step::Stands;
+            return Ok(Dialled::Stands(None));
+        }
+        self.transport.flush();
+        // Nothing but the handshake can come before we have said something.
+        let (_, progress) = self.transport.read(&mut [0]);
+        if let Some(secured) = self.transport.secured() {
+            self.step = Step::Stands;
+            return Ok(Dialled::Stands(Some(secured)));
+        }
+        match (self.transport.fault(), progress) {
+            (Some(fault), _) => Err(format!(
+                "it does not speak TLS as we do ({fault}). If it runs without TLS, give --no-tls"
+            )),
+            (None, Progress::Ended) => Err("it closed the connection while TLS was agreed on".to_owned()),
+            (None, _) => Ok(Dialled::Waits),
+        }
     }
 
     fn dial_next(
+        route: Route,
         mut others: Vec<SocketAddr>,
         registry: &Registry,
         token: Token,
@@ -81,10 +127,10 @@ impl Connection {
         while let Some(address) = others.pop() {
             let started = TcpStream::connect(address).and_then(|mut stream| {
                 registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
-                Ok(stream)
+                wrap(stream, &route)
             });
             match started {
-                Ok(stream) => return Ok(Self { stream, stands: false, others }),
+                Ok(transport) => return Ok(Self { transport, step: Step::Dialling, route, others }),
                 Err(error) => reason = error.to_string(),
             }
         }
@@ -92,13 +138,24 @@ impl Connection {
     }
 }
 
-fn unless_blocked(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<Option<usize>> {
-    loop {
-        return match call() {
-            Ok(len) => Ok(Some(len)),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-            Err(error) => Err(error),
-        };
+fn wrap(stream: TcpStream, route: &Route) -> io::Result<Transport<TcpStream>> {
+    let Some((config, name)) = &route.tls else { return Ok(Transport::Plain(stream)) };
+    let session = ClientConnection::new(Arc::clone(config), name.clone()).map_err(io::Error::other)?;
+    Ok(Transport::tls(stream, session))
+}
+
+/// Whether the network has answered.
+fn reached(stream: &TcpStream) -> io::Result<bool> {
+    if let Some(error) = stream.take_error()? {
+        return Err(error);
+    }
+    match stream.peer_addr() {
+        Ok(_) => {
+            // Small frames must not wait for acknowledgements of earlier ones.
+            stream.set_nodelay(true)?;
+            Ok(true)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
+        Err(error) => Err(error),
     }
 }

@@ -2,6 +2,7 @@
 //! nothing; the core does.
 
 mod connection;
+mod known_hosts;
 mod output;
 mod run_loop;
 pub mod screen;
@@ -15,13 +16,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use protocol::transport::{client_config, server_name};
 use ring::rand::{SecureRandom, SystemRandom};
 use thiserror::Error;
 
 use crate::{
-    core::Setup,
+    core::{Setup, Trust},
     options::{self, Options},
 };
+use connection::Route;
+use known_hosts::{KnownHosts, KnownHostsError};
 use output::Output;
 use run_loop::RunLoop;
 use stdin::Mode;
@@ -37,6 +41,9 @@ pub enum RunError {
         /// What the system said.
         source: io::Error,
     },
+    /// The servers' keys.
+    #[error(transparent)]
+    KnownHosts(#[from] KnownHostsError),
     /// The server's name.
     #[error("cannot find the host '{host}': {source}; check the spelling, or give an IP address")]
     Host {
@@ -59,7 +66,7 @@ impl RunError {
     /// As the manual promises: 2 for an unusable local file, 1 for no connection.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::PasswordFile { .. } => 2,
+            Self::PasswordFile { .. } | Self::KnownHosts(_) => 2,
             Self::Host { .. } | Self::System { .. } => 1,
         }
     }
@@ -71,14 +78,38 @@ impl RunError {
 
 /// Runs the client until the session is over; the exit code.
 pub fn run(options: &Options) -> Result<u8, RunError> {
-    let setup = Setup { user: options.user.clone(), password: password(options)? };
+    let server = server_label(&options.host, options.port);
+    let known_hosts = KnownHosts::for_server(server.clone())?;
+    let password = password(options)?;
     let addresses = resolve(&options.host, options.port)?;
+    let at_terminal = io::stdin().is_terminal() && io::stdout().is_terminal() && options.face.is_none();
+    let known = if options.tls { known_hosts.fingerprint()? } else { None };
+    let trust = Trust {
+        server,
+        known,
+        is_written: known.is_some(),
+        known_hosts: known_hosts.path().display().to_string(),
+        expected: options.fingerprint,
+        is_loopback: addresses.iter().all(|address| address.ip().to_canonical().is_loopback()),
+        accept_new: options.accept_new,
+        can_ask: at_terminal,
+    };
+    let setup = Setup { user: options.user.clone(), password, trust };
+    let tls = if options.tls {
+        let config = client_config().map_err(|error| RunError::System {
+            doing: "cannot set up TLS",
+            source: io::Error::other(error),
+        })?;
+        Some((config, server_name(&options.host)))
+    } else {
+        None
+    };
+    let route = Route { addresses, tls };
     let mut seed = [0; 32];
     SystemRandom::new().fill(&mut seed).map_err(|_| RunError::System {
         doing: "cannot get random bytes from the system",
         source: io::ErrorKind::Other.into(),
     })?;
-    let at_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
     let (output, mode) = match options.face {
         Some(options::Face::Json) => (Output::Json, Mode::Lines),
         None if at_terminal => {
@@ -86,9 +117,14 @@ pub fn run(options: &Options) -> Result<u8, RunError> {
         }
         Some(options::Face::Plain) | None => (Output::Plain, Mode::Lines),
     };
-    RunLoop::new(setup, addresses, seed, output, mode)
+    RunLoop::new(setup, (route, known_hosts), seed, output, mode)
         .and_then(|mut run_loop| run_loop.run())
         .map_err(RunError::system("the event loop failed"))
+}
+
+/// How a server is called in `known_hosts` and in front of people.
+fn server_label(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 fn password(options: &Options) -> Result<Option<String>, RunError> {

@@ -108,6 +108,7 @@ impl Terminal {
         if self.prompt != prompt {
             self.prompt = prompt;
             match prompt {
+                Prompt::Trust => self.editor.set_prompt("Trust this server? (yes/no) ", false),
                 Prompt::Username => self.editor.set_prompt("Username: ", false),
                 Prompt::Password => self.editor.set_prompt("Password: ", true),
                 Prompt::Wait => self.editor.set_prompt("", false),

@@ -2,22 +2,25 @@
 
 use std::{
     io,
-    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use mio::{Events, Poll, Token, Waker};
-use protocol::time::{MonoMs, Now, UnixMs};
+use protocol::{
+    time::{MonoMs, Now, UnixMs},
+    transport::Progress,
+};
 
 use super::{
-    connection::{Connection, Dialled},
+    connection::{Connection, Dialled, Route},
+    known_hosts::KnownHosts,
     output::Output,
     signals::{Signal, Signals},
     stdin::{Mode, Stdin, Typed},
 };
 use crate::{
-    core::{Core, Effect, Input, Line, Seen, Setup},
+    core::{Core, Effect, Event, Input, Line, Seen, Setup},
     face::{key::Key, line_editor::Action},
 };
 
@@ -36,7 +39,8 @@ pub(super) struct RunLoop {
     stdin: Stdin,
     signals: Signals,
     output: Output,
-    addresses: Vec<SocketAddr>,
+    route: Route,
+    known_hosts: KnownHosts,
     connection: Option<Connection>,
     /// The socket may have more than one turn's worth.
     readable: bool,
@@ -46,7 +50,7 @@ pub(super) struct RunLoop {
 impl RunLoop {
     pub(super) fn new(
         setup: Setup,
-        addresses: Vec<SocketAddr>,
+        (route, known_hosts): (Route, KnownHosts),
         seed: [u8; 32],
         output: Output,
         mode: Mode,
@@ -64,7 +68,8 @@ impl RunLoop {
             stdin,
             signals,
             output,
-            addresses,
+            route,
+            known_hosts,
             connection: None,
             readable: false,
             buffer: vec![0; READ_LEN_MAX],
@@ -137,6 +142,11 @@ impl RunLoop {
                     }
                 }
                 Effect::Show(event) => self.output.show(&event)?,
+                Effect::Remember(fingerprint) => {
+                    if let Err(error) = self.known_hosts.remember(fingerprint) {
+                        self.output.show(&Event::Notice { text: error.to_string() })?;
+                    }
+                }
                 Effect::Exit { code, complaint } => {
                     if let Some(terminal) = self.output.as_terminal() {
                         terminal.finish()?;
@@ -157,14 +167,14 @@ impl RunLoop {
     }
 
     fn dial(&mut self) {
-        match Connection::dial(&self.addresses, self.poll.registry(), SERVER) {
+        match Connection::dial(self.route.clone(), self.poll.registry(), SERVER) {
             Ok(connection) => self.connection = Some(connection),
             Err(reason) => self.dial_failed(&reason),
         }
     }
 
     fn dial_failed(&mut self, reason: &str) {
-        let address = self.addresses.first().map_or_else(String::new, ToString::to_string);
+        let address = self.route.addresses.first().map_or_else(String::new, ToString::to_string);
         let reason = format!("cannot connect to {address}: {reason}. Is the server running there?");
         self.core.handle_input(self.now(), Input::DialFailed(&reason));
     }
@@ -174,10 +184,11 @@ impl RunLoop {
             return;
         };
         while !self.core.waiting().is_empty() {
-            match connection.write(self.core.waiting()) {
-                Ok(Some(len)) => self.core.sent(len),
+            let (len, progress) = connection.write(self.core.waiting());
+            self.core.sent(len);
+            if progress != Progress::More {
                 // The event for more room comes by itself; that of a broken connection too, on the read side.
-                Ok(None) | Err(_) => return,
+                return;
             }
         }
     }
@@ -189,24 +200,23 @@ impl RunLoop {
         if !connection.stands() {
             match connection.check(self.poll.registry(), SERVER) {
                 Ok(Dialled::Waits) => return,
-                Ok(Dialled::Stands) => self.core.handle_input(now, Input::Connected),
+                Ok(Dialled::Stands(secured)) => self.core.handle_input(now, Input::Connected(secured)),
                 Err(reason) => {
                     self.connection = None;
                     return self.dial_failed(&reason);
                 }
             }
         }
-        match connection.read(&mut self.buffer) {
-            Ok(None) => {}
-            Ok(Some(len)) if len > 0 => {
-                self.readable = true;
-                self.core.handle_input(now, Input::Received(self.buffer.get(..len).unwrap_or_default()));
-            }
-            Ok(Some(_)) | Err(_) => {
-                connection.close(self.poll.registry());
-                self.connection = None;
-                self.core.handle_input(now, Input::Closed);
-            }
+        connection.flush();
+        let (len, progress) = connection.read(&mut self.buffer);
+        // Last bytes first: they may make the core hang up by itself, and the end is seen again next turn.
+        self.readable = progress == Progress::More || (progress == Progress::Ended && len > 0);
+        if let Some(bytes) = self.buffer.get(..len).filter(|bytes| !bytes.is_empty()) {
+            self.core.handle_input(now, Input::Received(bytes));
+        } else if progress == Progress::Ended {
+            connection.close(self.poll.registry());
+            self.connection = None;
+            self.core.handle_input(now, Input::Closed);
         }
     }
 

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 
 use tempfile::TempDir;
 
-use crate::harness::{Client, Finished, PEOPLE, Server, ServerSetup, common_args, run_client, run_server};
+use crate::harness::{Client, Finished, PEOPLE, Server, ServerSetup, run_client, run_server};
 
 /// Runs the server with `args` after good options; it must end by itself.
 #[track_caller]
@@ -18,13 +18,13 @@ fn server(args: &[&str]) -> Finished {
 fn server_with(credentials: &str, args: &[&str]) -> Finished {
     let directory = TempDir::new().unwrap();
     fs::write(directory.path().join("Accounts.txt"), credentials).unwrap();
-    run_server(directory.path(), &[common_args(), &["--credentials", "Accounts.txt"], args].concat())
+    run_server(directory.path(), &[&["--credentials", "Accounts.txt"], args].concat())
 }
 
 #[track_caller]
 fn client(args: &[&str]) -> Finished {
     let directory = TempDir::new().unwrap();
-    run_client(directory.path(), &[common_args(), args].concat())
+    run_client(directory.path(), args)
 }
 
 #[test]
@@ -94,9 +94,9 @@ fn both_programs_show_help_and_version_on_standard_output() {
 #[test]
 fn server_names_a_credentials_file_that_is_not_there() {
     let directory = TempDir::new().unwrap();
-    let args = [common_args(), &["--credentials", "Nowhere.txt", "0", "60", "300"]].concat();
+    let args = ["--credentials", "Nowhere.txt", "0", "60", "300"];
     run_server(directory.path(), &args).assert_refused(2, &["Nowhere.txt"]);
-    let default = [common_args(), &["0", "60", "300"]].concat();
+    let default = ["0", "60", "300"];
     run_server(directory.path(), &default).assert_refused(2, &["Credentials.txt"]);
 }
 
@@ -175,7 +175,7 @@ fn client_gives_up_on_a_server_that_is_not_there() {
     let directory = TempDir::new().unwrap();
     fs::write(directory.path().join("password"), password).unwrap();
     let options = ["--plain", "--user", user, "--password-file", "password"];
-    let to = |place: &[&str]| run_client(directory.path(), &[common_args(), &options, place].concat());
+    let to = |place: &[&str]| run_client(directory.path(), &[&options, place].concat());
     // Nothing listens on TCP port 1, and no name ends in `.invalid` (RFC 6761).
     for (host, port) in [("127.0.0.1", "1"), ("parlour.invalid", "8080")] {
         let gone = to(&[host, port]);

@@ -16,8 +16,3 @@ pub(crate) use self::server::{PEOPLE, Server, ServerSetup, write_credentials};
 
 /// How long anything awaited may take: far more than it needs, so that only a lost answer runs into it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
-
-/// The options that both programs get in every test.
-pub(crate) fn common_args() -> &'static [&'static str] {
-    &["--no-tls"]
-}

@@ -43,50 +43,53 @@ fn noise(count: usize) -> Vec<u8> {
 
 #[test]
 fn garbage_on_the_port_harms_nobody() {
-    let server = Server::usual();
-    let mut held = Vec::new();
-    for size in [1, 3, 5, 17, 1_000, 100_000, 1_000_000] {
-        held.push(throw(&server, &noise(size)));
+    for server in [Server::plain(), Server::usual()] {
+        let mut held = Vec::new();
+        for size in [1, 3, 5, 17, 1_000, 100_000, 1_000_000] {
+            held.push(throw(&server, &noise(size)));
+        }
+        for line in [
+            "GET / HTTP/1.1\r\nHost: parlour\r\n\r\n",
+            "\u{16}\u{3}\u{1}\u{2}",
+            "login ada first-program\n",
+            "\n\n\n",
+        ] {
+            held.push(throw(&server, line.as_bytes()));
+        }
+        // While they stand, and after they are gone.
+        assert_serving(&server);
+        drop(held);
+        assert_serving(&server);
     }
-    for line in [
-        "GET / HTTP/1.1\r\nHost: parlour\r\n\r\n",
-        "\u{16}\u{3}\u{1}\u{2}",
-        "login ada first-program\n",
-        "\n\n\n",
-    ] {
-        held.push(throw(&server, line.as_bytes()));
-    }
-    // While they stand, and after they are gone.
-    assert_serving(&server);
-    drop(held);
-    assert_serving(&server);
 }
 
 #[test]
 fn a_huge_length_is_cut_off() {
-    let server = Server::usual();
-    for length in [u32::MAX, 0x7fff_ffff, 64 * 1024 * 1024] {
-        let mut stream = throw(&server, &length.to_be_bytes());
-        drop(stream.write_all(&[b'x'; 1024]));
-        // The end of the connection or its reset; a time-out fails.
-        let end = stream.read_to_end(&mut Vec::new());
-        let waiting = end.is_err_and(|error| matches!(error.kind(), std::io::ErrorKind::WouldBlock));
-        assert!(!waiting, "a frame of {length} bytes is still awaited");
+    for server in [Server::plain(), Server::usual()] {
+        for length in [u32::MAX, 0x7fff_ffff, 64 * 1024 * 1024] {
+            let mut stream = throw(&server, &length.to_be_bytes());
+            drop(stream.write_all(&[b'x'; 1024]));
+            // The end of the connection or its reset; a time-out fails.
+            let end = stream.read_to_end(&mut Vec::new());
+            let waiting = end.is_err_and(|error| matches!(error.kind(), std::io::ErrorKind::WouldBlock));
+            assert!(!waiting, "a frame of {length} bytes is still awaited");
+        }
+        assert_serving(&server);
     }
-    assert_serving(&server);
 }
 
 #[test]
 fn half_frames_and_empty_ones_harm_nobody() {
-    let server = Server::usual();
-    for bytes in [&[0, 0, 0, 0][..], &[0; 4_000], &[0, 0], &[0, 0, 0, 100, b'h', b'e'], &[0, 0, 1, 0]] {
-        throw(&server, bytes).shutdown(Shutdown::Both).ok();
-        throw(&server, bytes).shutdown(Shutdown::Write).ok();
+    for server in [Server::plain(), Server::usual()] {
+        for bytes in [&[0, 0, 0, 0][..], &[0; 4_000], &[0, 0], &[0, 0, 0, 100, b'h', b'e'], &[0, 0, 1, 0]] {
+            throw(&server, bytes).shutdown(Shutdown::Both).ok();
+            throw(&server, bytes).shutdown(Shutdown::Write).ok();
+        }
+        let waiting = throw(&server, &[0, 0, 0, 100, b'h']);
+        assert_serving(&server);
+        drop(waiting);
+        assert_serving(&server);
     }
-    let waiting = throw(&server, &[0, 0, 0, 100, b'h']);
-    assert_serving(&server);
-    drop(waiting);
-    assert_serving(&server);
 }
 
 #[test]

@@ -31,6 +31,13 @@ pub enum Input<'a> {
         /// Where it comes from.
         peer: IpAddr,
     },
+    /// The connection is encrypted from here on.
+    Secured {
+        /// Which connection.
+        conn: ConnId,
+        /// What a log-in over it must be bound to: `tls-exporter` (RFC 9266).
+        binding: [u8; 32],
+    },
     /// Bytes came.
     Received {
         /// From which connection.

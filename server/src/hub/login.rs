@@ -75,10 +75,17 @@ pub(super) fn auth(
     conn: ConnId,
     (mechanism, client_first): (Mechanism, &str),
 ) -> Result<(), Broken> {
-    if mechanism == Mechanism::Sha256Plus {
-        return Err(Broken("There is no TLS on this connection to bind the log-in to.".to_owned()));
+    let Some(session) = desk.sessions.get_mut(conn) else { return Ok(()) };
+    match (mechanism, session.binding) {
+        (Mechanism::Sha256, None) | (Mechanism::Sha256Plus, Some(_)) => {}
+        (Mechanism::Sha256Plus, None) => {
+            return Err(Broken("There is no TLS on this connection to bind the log-in to.".to_owned()));
+        }
+        (Mechanism::Sha256, Some(_)) => {
+            return Err(Broken("Over TLS a log-in must be bound to it: use SCRAM-SHA-256-PLUS.".to_owned()));
+        }
     }
-    let Some(Stage::Login(step @ LoginStep::Hello)) = stage(desk.sessions, conn) else {
+    let Stage::Login(step @ LoginStep::Hello) = &mut session.stage else {
         return Err(Broken("This log-in is under way already.".to_owned()));
     };
     let first =
@@ -140,7 +147,9 @@ pub(super) fn judge(desk: &mut Desk<'_>, accounts: &mut Accounts, conn: ConnId) 
             return Verdict::Open;
         }
     };
-    let refused = match challenge.verify(&client_final, &verifier, None) {
+    let binding = desk.sessions.get(conn).and_then(|session| session.binding);
+    let binding = binding.as_ref().map(<[u8; 32]>::as_slice);
+    let refused = match challenge.verify(&client_final, &verifier, binding) {
         Ok(server_final) => match accounts.right(&name) {
             Some(user) => return Verdict::Right { user, server_final },
             None => LoginRefusal::BadCredentials,

@@ -115,6 +115,11 @@ impl Hub {
         self.now = now;
         match input {
             Input::Opened { conn, peer } => self.opened(conn, peer),
+            Input::Secured { conn, binding } => {
+                if let Some(session) = self.sessions.get_mut(conn) {
+                    session.binding = Some(binding);
+                }
+            }
             Input::Received { conn, bytes } => self.received(conn, bytes),
             Input::Sent { conn, len } => self.sent(conn, len),
             Input::Closed { conn } => self.end(conn, Ending::Gone),
@@ -477,7 +482,10 @@ impl Hub {
             Verdict::Open => {}
             Verdict::Refused { code, retry_after } => self.refuse_login(conn, code, retry_after),
             Verdict::Malformed(error) => {
-                self.end(conn, Ending::Goodbye(GoodbyeReason::Protocol, error.to_string()));
+                log::warn!("log-in from {} failed: {error}", self.peer(conn));
+                let tampered = error == protocol::scram::server::ServerError::BindingMismatch;
+                let reason = if tampered { GoodbyeReason::Tampered } else { GoodbyeReason::Protocol };
+                self.end(conn, Ending::Goodbye(reason, error.to_string()));
             }
             Verdict::Right { user, server_final } => match self.presence.conn(&user) {
                 None => self.seat(conn, &user, &server_final),

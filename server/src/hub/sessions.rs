@@ -70,6 +70,8 @@ pub(super) enum Stage {
 pub(super) struct Session {
     pub(super) peer: IpAddr,
     pub(super) stage: Stage,
+    /// What a log-in must be bound to; `None` without TLS.
+    pub(super) binding: Option<[u8; 32]>,
     pub(super) decoder: FrameDecoder,
     pub(super) allowance: Allowance,
     pub(super) heard_at: MonoMs,
@@ -160,6 +162,7 @@ impl Sessions {
         *slot = Some(Session {
             peer,
             stage: Stage::Greeting,
+            binding: None,
             decoder: FrameDecoder::new(FRAME_LEN_MAX_BEFORE_LOGIN),
             allowance: Allowance::new(limits.commands_burst, limits.commands_per_second, now),
             heard_at: now,

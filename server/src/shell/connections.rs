@@ -3,9 +3,11 @@
 //! Owns reading and writing until the socket has no more or the budget is spent. Must not know what bytes mean.
 
 use core::time::Duration;
-use std::io::{self, Read, Write};
+use std::{io, sync::Arc};
 
 use mio::{Interest, Registry, Token, net::TcpStream};
+use protocol::transport::{Progress, Secured, Transport};
+use rustls::{ServerConfig, ServerConnection};
 use slab::Slab;
 
 use crate::hub::ConnId;
@@ -24,7 +26,7 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(45);
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "independent facts about one socket")]
 pub(super) struct Connection {
-    stream: TcpStream,
+    transport: Transport<TcpStream>,
     generation: u32,
     /// Whether the hub wants its bytes.
     pub(super) reading: bool,
@@ -38,19 +40,10 @@ pub(super) struct Connection {
     pub(super) closed: bool,
 }
 
-/// What came of a turn's reading or writing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Progress {
-    /// The socket gives or takes no more; the poll will tell when it does.
-    Blocked,
-    /// The budget is spent, and no event will come for what is left.
-    Budget,
-    /// The other side closed, or the connection broke.
-    Ended,
-}
-
 #[derive(Debug, Default)]
 pub(super) struct Connections {
+    /// How connections are encrypted, if they are.
+    tls: Option<Arc<ServerConfig>>,
     slots: Slab<Connection>,
     /// How often each slot was used.
     generations: Vec<u32>,
@@ -58,6 +51,10 @@ pub(super) struct Connections {
 }
 
 impl Connections {
+    pub(super) fn new(tls: Option<Arc<ServerConfig>>) -> Self {
+        Self { tls, ..Self::default() }
+    }
+
     /// Takes a connection in; `first_token` is the token of slot 0.
     pub(super) fn insert(
         &mut self,
@@ -76,8 +73,15 @@ impl Connections {
             self.generations.resize(key + 1, 0);
         }
         let generation = self.generations.get(key).copied().unwrap_or_default();
+        let transport = match &self.tls {
+            None => Transport::Plain(stream),
+            Some(config) => {
+                let session = ServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?;
+                Transport::tls(stream, session)
+            }
+        };
         entry.insert(Connection {
-            stream,
+            transport,
             generation,
             reading: true,
             ready: false,
@@ -104,8 +108,9 @@ impl Connections {
     pub(super) fn close(&mut self, conn: ConnId, registry: &Registry) {
         if let Some(connection) = self.get_mut(conn) {
             connection.closed = true;
-            let _ = registry.deregister(&mut connection.stream);
-            let _ = connection.stream.shutdown(std::net::Shutdown::Both);
+            let stream = connection.transport.stream_mut();
+            let _ = registry.deregister(stream);
+            let _ = stream.shutdown(std::net::Shutdown::Both);
             self.to_free.push(conn.index as usize);
         }
     }
@@ -122,30 +127,49 @@ impl Connections {
 }
 
 impl Connection {
-    /// Reads once, at most `into`.
+    /// Reads at most `into`.
     ///
     /// Where readiness comes from epoll or kqueue, a read that does not fill the buffer has emptied the socket
     /// (epoll(7)), so no second call is needed to learn that.
     pub(super) fn read(&mut self, into: &mut [u8]) -> (usize, Progress) {
-        let (len, progress) = retry(|| self.stream.read(into));
-        if progress == Progress::Budget && len == 0 {
-            (0, Progress::Ended)
-        } else if progress == Progress::Budget && len < into.len() && cfg!(unix) && !self.read_closed {
-            (len, Progress::Blocked)
-        } else {
-            (len, progress)
+        let (len, progress) = self.transport.read(into);
+        let emptied = len < into.len() && cfg!(unix) && !self.read_closed;
+        match (&self.transport, progress) {
+            (Transport::Plain(_), Progress::More) if emptied => (len, Progress::Blocked),
+            _ => (len, progress),
         }
     }
 
-    /// Writes once, as much as the socket takes.
+    /// Writes as much as the socket takes.
     pub(super) fn write(&mut self, bytes: &[u8]) -> (usize, Progress) {
-        retry(|| self.stream.write(bytes))
+        self.transport.write(bytes)
+    }
+
+    /// Sends what TLS has waiting. [`Progress::More`]: nothing waits.
+    pub(super) fn flush(&mut self) -> Progress {
+        self.transport.flush()
+    }
+
+    /// Whether TLS has something waiting.
+    pub(super) fn wants_write(&self) -> bool {
+        self.transport.wants_write()
+    }
+
+    /// What the handshake has shown, once.
+    pub(super) fn secured(&mut self) -> Option<Secured> {
+        self.transport.secured()
+    }
+
+    /// Why TLS failed, if it did.
+    pub(super) fn fault(&self) -> Option<&rustls::Error> {
+        self.transport.fault()
     }
 
     /// Tells the other side that no more comes.
-    pub(super) fn end_writing(&self) {
+    pub(super) fn end_writing(&mut self) {
+        self.transport.end_writing();
         // It may be gone already; the read side will tell.
-        let _ = self.stream.shutdown(std::net::Shutdown::Write);
+        let _ = self.transport.stream().shutdown(std::net::Shutdown::Write);
     }
 
     /// Asks the poll for writability only while bytes wait: elsewhere than on Linux each acknowledgement of
@@ -161,18 +185,6 @@ impl Connection {
         }
         self.awaits_writable = wanted;
         let interest = if wanted { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
-        registry.reregister(&mut self.stream, token, interest)
-    }
-}
-
-/// Calls until the call was not interrupted by a signal.
-fn retry(mut call: impl FnMut() -> io::Result<usize>) -> (usize, Progress) {
-    loop {
-        return match call() {
-            Ok(len) => (len, Progress::Budget),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => (0, Progress::Blocked),
-            Err(_) => (0, Progress::Ended),
-        };
+        registry.reregister(self.transport.stream_mut(), token, interest)
     }
 }

@@ -3,6 +3,7 @@
 mod clock;
 mod connections;
 mod deriver;
+mod identity;
 mod listeners;
 mod reactor;
 mod signals;
@@ -16,8 +17,9 @@ use thiserror::Error;
 use crate::{
     credentials::{self, CredentialsError},
     hub::{Credential, Limits},
-    options::Options,
+    options::{Encryption, Options},
 };
+use identity::IdentityFileError;
 use listeners::{BindError, Listeners};
 use reactor::Reactor;
 
@@ -27,6 +29,9 @@ pub enum RunError {
     /// The accounts.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
+    /// The server's own key.
+    #[error(transparent)]
+    Identity(#[from] IdentityFileError),
     /// An address.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -44,7 +49,7 @@ impl RunError {
     /// As the manual promises: 2 for an unusable configuration, 1 for a failure at run time.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Credentials(_) => 2,
+            Self::Credentials(_) | Self::Identity(_) => 2,
             Self::Bind(_) | Self::System { .. } => 1,
         }
     }
@@ -58,6 +63,7 @@ impl RunError {
 pub fn run(options: &Options) -> Result<(), RunError> {
     let credentials = credentials::load(&options.credentials)?;
     warn_about(options, credentials.values());
+    let (tls, fingerprint) = identity::load(options)?.unzip();
     raise_descriptor_limit();
     let mut seed = [0; 32];
     SystemRandom::new().fill(&mut seed).map_err(|_| RunError::System {
@@ -68,12 +74,15 @@ pub fn run(options: &Options) -> Result<(), RunError> {
         Limits { lock_out: options.block_duration, inactivity: options.timeout, ..Limits::default() };
     let listeners = Listeners::bind(&options.bind, options.port)?;
     let addresses = listeners.addresses().map_err(RunError::system("cannot tell the port"))?;
-    let mut reactor = Reactor::new(listeners, limits, credentials, seed, options.credentials.clone())
+    let mut reactor = Reactor::new(listeners, tls, limits, credentials, seed, options.credentials.clone())
         .map_err(RunError::system("cannot set up the event loop"))?;
     let mut stdout = io::stdout().lock();
     for address in addresses {
         // Whoever started the server may not care to read this.
         let _ = writeln!(stdout, "listening {address}");
+    }
+    if let Some(fingerprint) = fingerprint {
+        let _ = writeln!(stdout, "fingerprint {fingerprint}");
     }
     let _ = stdout.flush();
     drop(stdout);
@@ -97,7 +106,7 @@ fn warn_about<'a>(options: &Options, credentials: impl Iterator<Item = &'a Crede
     if (1..=8000).contains(&options.port) {
         log::warn!("port {} is below 8001, where other services may expect to live", options.port);
     }
-    if options.bind.iter().any(|address| !address.is_loopback()) {
+    if options.encryption == Encryption::None && options.bind.iter().any(|address| !address.is_loopback()) {
         log::warn!("connections are not encrypted: texts can be read and changed on their way");
     }
 }

@@ -13,11 +13,12 @@ use std::{
 };
 
 use mio::{Events, Poll, Token, Waker};
-use protocol::{Username, time::Now};
+use protocol::{Username, time::Now, transport::Progress};
+use rustls::ServerConfig;
 
 use super::{
     clock::Clock,
-    connections::{Connections, GATHER_LEN_MAX, Progress, READ_LEN_MAX, WRITE_LEN_MAX},
+    connections::{Connections, GATHER_LEN_MAX, READ_LEN_MAX, WRITE_LEN_MAX},
     deriver::{Deriver, Job},
     listeners::{Accepted, Listeners},
     signals::{Signal, Signals},
@@ -68,6 +69,7 @@ pub(super) struct Reactor {
 impl Reactor {
     pub(super) fn new(
         mut listeners: Listeners,
+        tls: Option<Arc<ServerConfig>>,
         limits: Limits,
         credentials: BTreeMap<Username, Credential>,
         seed: [u8; 32],
@@ -84,7 +86,7 @@ impl Reactor {
             acceptable: vec![false; listeners.len()],
             deriver: Deriver::start(waker)?,
             store: MemoryStore::default(),
-            connections: Connections::default(),
+            connections: Connections::new(tls),
             readable: VecDeque::new(),
             writable: VecDeque::new(),
             exhausted: false,
@@ -243,9 +245,19 @@ impl Reactor {
                 continue;
             }
             let (len, progress) = connection.read(&mut self.buffer);
-            connection.ready = progress == Progress::Budget;
+            let secured = connection.secured();
+            if connection.wants_write() {
+                self.writable.push_back(conn);
+            }
+            if let Some(fault) = connection.fault() {
+                log::debug!("TLS failed: {fault}");
+            }
+            connection.ready = progress == Progress::More;
             if connection.ready {
                 self.readable.push_back(conn);
+            }
+            if let Some(secured) = secured {
+                self.hub.handle_input(now, Input::Secured { conn, binding: secured.binding });
             }
             if let Some(bytes) = self.buffer.get(..len).filter(|bytes| !bytes.is_empty()) {
                 self.hub.handle_input(now, Input::Received { conn, bytes });
@@ -328,15 +340,16 @@ impl Reactor {
             self.buffer.clear();
             self.hub.gather(conn, &mut self.buffer, GATHER_LEN_MAX);
             if self.buffer.is_empty() {
-                break None;
+                // Only what TLS itself has to say may be left.
+                break Some(connection.flush()).filter(|&progress| progress != Progress::More);
             }
             if written >= WRITE_LEN_MAX {
-                break Some(Progress::Budget);
+                break Some(Progress::More);
             }
             let (len, progress) = connection.write(&self.buffer);
             written += len;
             self.hub.handle_input(now, Input::Sent { conn, len });
-            if progress != Progress::Budget {
+            if progress != Progress::More {
                 break Some(progress);
             }
         };
@@ -347,7 +360,7 @@ impl Reactor {
             || progress == Some(Progress::Ended)
         {
             self.hub.handle_input(now, Input::Closed { conn });
-        } else if progress == Some(Progress::Budget) {
+        } else if progress == Some(Progress::More) {
             self.writable.push_back(conn);
         }
     }

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::PATIENCE;
 use super::program::{Program, client_command};
 use super::server::Server;
-use super::{PATIENCE, common_args};
 
 /// What a test may choose about its client.
 #[derive(Default)]
@@ -44,7 +44,7 @@ impl ClientSetup<'_> {
     #[track_caller]
     pub(crate) fn start(self, server: &Server) -> Client {
         let mut command = client_command(&server.client_directory());
-        command.args(common_args()).args(self.args);
+        command.args(server.client_args()).args(self.args);
         command.args([server.address().ip().to_string(), server.address().port().to_string()]);
         if let Some(password) = self.password {
             command.env("PARLOUR_PASSWORD", password);

@@ -12,9 +12,9 @@ use std::time::Instant;
 
 use tempfile::TempDir;
 
+use super::PATIENCE;
 use super::program::{Program, server_command};
 use super::transcript::Transcript;
-use super::{PATIENCE, common_args};
 
 /// The accounts of a server whose test names no others.
 pub(crate) const PEOPLE: &[(&str, &str)] =
@@ -30,6 +30,8 @@ pub(crate) struct ServerSetup<'a> {
     pub(crate) credentials: &'a [(&'a str, &'a str)],
     /// Addresses for `--bind`; none for the default one.
     pub(crate) binds: &'a [&'a str],
+    /// Whether connections are encrypted.
+    pub(crate) tls: bool,
 }
 
 /// A server that accepts connections and is killed when dropped.
@@ -37,6 +39,7 @@ pub(crate) struct Server {
     program: Program,
     addresses: Vec<SocketAddr>,
     credentials: Vec<(String, String)>,
+    tls: bool,
     clients: AtomicUsize,
     // Last, so that it goes after the program that works in it.
     directory: TempDir,
@@ -44,7 +47,7 @@ pub(crate) struct Server {
 
 impl Default for ServerSetup<'_> {
     fn default() -> Self {
-        Self { block_duration: 60, timeout: 300, credentials: PEOPLE, binds: &[] }
+        Self { block_duration: 60, timeout: 300, credentials: PEOPLE, binds: &[], tls: true }
     }
 }
 
@@ -55,7 +58,10 @@ impl Server {
         let directory = TempDir::new().expect("a temporary directory");
         write_credentials(&credentials_path(directory.path()), setup.credentials);
         let mut command = server_command(directory.path());
-        command.args(common_args()).arg("--credentials").arg(credentials_path(directory.path()));
+        if !setup.tls {
+            command.arg("--no-tls");
+        }
+        command.arg("--credentials").arg(credentials_path(directory.path()));
         command.arg("--data-dir").arg(directory.path().join("data"));
         for bind in setup.binds {
             command.args(["--bind", bind]);
@@ -65,13 +71,24 @@ impl Server {
         let addresses = await_addresses(&program, setup.binds.len().max(1));
         let owned = |&(user, password): &(&str, &str)| (user.to_owned(), password.to_owned());
         let credentials = setup.credentials.iter().map(owned).collect();
-        Self { program, addresses, credentials, clients: AtomicUsize::new(0), directory }
+        Self { program, addresses, credentials, tls: setup.tls, clients: AtomicUsize::new(0), directory }
     }
 
     /// A server with the accounts of `PEOPLE`, long lock-outs and no hurry.
     #[track_caller]
     pub(crate) fn usual() -> Self {
         Self::start(&ServerSetup::default())
+    }
+
+    /// The same without TLS.
+    #[track_caller]
+    pub(crate) fn plain() -> Self {
+        Self::start(&ServerSetup { tls: false, ..ServerSetup::default() })
+    }
+
+    /// The option that a client of this server needs.
+    pub(crate) fn client_args(&self) -> &'static [&'static str] {
+        if self.tls { &[] } else { &["--no-tls"] }
     }
 
     /// The first address it listens on.

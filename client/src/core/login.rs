@@ -1,0 +1,159 @@
+//! From the first connection to a proven server and a user who is logged in.
+//!
+//! Owns the trust in the server's key and the client's half of SCRAM. Must not know commands.
+
+use protocol::{
+    ClientFrame, LoginRefusal, State, Username, VERSION,
+    scram::{self, Nonce, SaltedPassword},
+    transport::Secured,
+};
+
+use super::{Core, Effect, Event, Line, Stage, exit, trust::Judgement};
+
+/// What a log-in waits for.
+pub(super) enum Step {
+    /// A connection.
+    Waiting,
+    /// The server's challenge.
+    Challenge(scram::client::ClientFirst),
+    /// The server's verdict, and its own proof.
+    Answered(scram::client::Answer),
+}
+
+impl Core {
+    /// The connection stands: nothing is said over it before its key is judged.
+    pub(super) fn connected(&mut self, secured: Option<Secured>) {
+        let Some(secured) = secured else { return self.greet(None) };
+        let Some(shown) = secured.peer else {
+            return self.quit(exit::IDENTITY, Some("The server shows no key.".to_owned()));
+        };
+        match self.setup.trust.judge(shown) {
+            Judgement::Right => self.greet(Some(secured)),
+            Judgement::Wrong(reason) => self.quit(exit::IDENTITY, Some(reason)),
+            Judgement::Ask => {
+                self.show(Event::Notice { text: self.setup.trust.question(shown) });
+                if let Some(link) = &mut self.link {
+                    link.waits_for_user = true;
+                }
+                self.stage = Stage::Trust { secured, shown };
+            }
+        }
+    }
+
+    pub(super) fn greet(&mut self, secured: Option<Secured>) {
+        if let Some(link) = &mut self.link {
+            link.connected(secured, self.now.mono);
+        }
+        if matches!(self.stage, Stage::Connecting) {
+            self.stage = Stage::Username;
+        }
+    }
+
+    /// Takes a person's answer about the server's key. False when there is none yet.
+    pub(super) fn ask_about_key(&mut self) -> bool {
+        let Stage::Trust { secured, shown } = &self.stage else { return false };
+        let (secured, shown) = (secured.clone(), *shown);
+        match self.lines.pop_front() {
+            Some(Line::Text(answer)) if answer.trim().eq_ignore_ascii_case("yes") => {
+                self.setup.trust.known = Some(shown);
+                self.stage = Stage::Username;
+                self.greet(Some(secured));
+            }
+            Some(Line::Text(answer)) if answer.trim().eq_ignore_ascii_case("no") => {
+                self.quit(exit::IDENTITY, Some("The server was not trusted.".to_owned()));
+            }
+            Some(_) => self.show(Event::Notice { text: self.setup.trust.question(shown) }),
+            None => return false,
+        }
+        true
+    }
+
+    /// A name that nobody can have is answered like any other wrong one.
+    pub(super) fn start_login(&mut self, user: String, password: String) {
+        if let Err(error) = user.parse::<Username>() {
+            let (code, text) = (LoginRefusal::BadCredentials, error.to_string());
+            self.show(Event::LoginFailed { code, text, is_final: true, retry_after_s: None });
+            return self.quit(exit::LOGIN_REFUSED, None);
+        }
+        self.stage = Stage::LoggingIn { user, password, step: Step::Waiting };
+        match &mut self.link {
+            Some(link) => link.restart_clock(self.now.mono),
+            None => self.dial(),
+        }
+    }
+
+    /// Starts SCRAM. False as long as there is no connection for it.
+    pub(super) fn authenticate(&mut self) -> bool {
+        let Stage::LoggingIn { user, step, .. } = &mut self.stage else { return false };
+        let Some(link) = self.link.as_mut().filter(|link| link.is_greeted()) else { return false };
+        let nonce = Nonce::new(self.random.bytes());
+        let binding = link.secured.as_ref().map(|secured| secured.binding.to_vec());
+        let (first, client_first) = scram::client::ClientFirst::new(user, nonce, binding);
+        link.send(&ClientFrame::Auth { mechanism: first.mechanism(), client_first: &client_first });
+        *step = Step::Challenge(first);
+        true
+    }
+
+    pub(super) fn hello(&mut self, version: u32) {
+        if version == VERSION {
+            if let Some(link) = &mut self.link {
+                link.state = State::Login;
+            }
+        } else {
+            let text = format!(
+                "The server speaks version {version} of the protocol, this client version {VERSION}."
+            );
+            self.quit(exit::CONNECTION, Some(text));
+        }
+    }
+
+    pub(super) fn challenge(&mut self, server_first: &str) {
+        let Stage::LoggingIn { password, step, .. } = &mut self.stage else { return };
+        let Step::Challenge(first) = std::mem::replace(step, Step::Waiting) else { return };
+        let challenge = match first.read_challenge(server_first) {
+            Ok(challenge) => challenge,
+            Err(error) => {
+                return self.quit(exit::IDENTITY, Some(format!("The log-in was stopped: {error}.")));
+            }
+        };
+        let salted = SaltedPassword::derive(password, challenge.salt(), challenge.iterations());
+        let (answer, client_final) = challenge.answer(&salted);
+        *step = Step::Answered(answer);
+        if let Some(link) = &mut self.link {
+            link.send(&ClientFrame::Proof { client_final: &client_final });
+        }
+    }
+
+    pub(super) fn welcome(&mut self, user: Username, server_final: &str) {
+        let Stage::LoggingIn { step, .. } = &mut self.stage else { return };
+        let Step::Answered(answer) = std::mem::replace(step, Step::Waiting) else { return };
+        if let Err(error) = answer.verify(server_final) {
+            return self.quit(exit::IDENTITY, Some(format!("This is not the server you know: {error}.")));
+        }
+        if let Some(link) = &mut self.link {
+            link.state = State::Chat;
+            if let Some(shown) = link.secured.as_ref().and_then(|secured| secured.peer)
+                && self.setup.trust.remember(shown)
+            {
+                self.effects.push_back(Effect::Remember(shown));
+            }
+        }
+        self.stage = Stage::Online { user: user.clone() };
+        self.show(Event::Login { user });
+    }
+
+    pub(super) fn login_refused(&mut self, code: LoginRefusal, retry_after_s: u64, text: &str) {
+        let Stage::LoggingIn { user, .. } = &mut self.stage else { return };
+        let user = std::mem::take(user);
+        self.hang_up();
+        let no_more = self.input_ended && self.lines.is_empty();
+        let is_final = code != LoginRefusal::BadCredentials || self.one_try || no_more;
+        let retry_after_s = (code == LoginRefusal::Locked).then_some(retry_after_s);
+        self.show(Event::LoginFailed { code, text: text.to_owned(), is_final, retry_after_s });
+        if is_final {
+            self.quit(exit::LOGIN_REFUSED, None);
+        } else {
+            self.stage = Stage::Password { user };
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The file of servers' keys: a line per server, its name and its fingerprint.
+
+use std::{
+    env, fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use etcetera::BaseStrategy;
+use protocol::Fingerprint;
+use thiserror::Error;
+
+/// What is wrong with the file. Each message names it, and the line if there is one.
+#[derive(Debug, Error)]
+pub enum KnownHostsError {
+    /// There is no place for it.
+    #[error(
+        "cannot tell where configuration belongs on this system; name a directory with PARLOUR_CONFIG_DIR"
+    )]
+    NoPlace,
+    /// It cannot be read or written.
+    #[error("cannot {doing} {}: {source}", path.display())]
+    File {
+        /// "read" or "write".
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A line makes no sense.
+    #[error("{}, line {line}: expected 'host:port SHA256:…'; mend or remove that line", path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+    },
+}
+
+/// What the file says about one server.
+#[derive(Debug)]
+pub(super) struct KnownHosts {
+    path: PathBuf,
+    server: String,
+}
+
+impl KnownHosts {
+    pub(super) fn for_server(server: String) -> Result<Self, KnownHostsError> {
+        Ok(Self { path: config_dir()?.join("known_hosts"), server })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The server's key, if it is known.
+    pub(super) fn fingerprint(&self) -> Result<Option<Fingerprint>, KnownHostsError> {
+        let text = match fs::read_to_string(&self.path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(self.failed("read")(source)),
+        };
+        let mut found = None;
+        for (line, number) in text.lines().zip(1..) {
+            if line.trim().is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let parsed =
+                line.split_once(' ').and_then(|(server, key)| Some((server, key.trim().parse().ok()?)));
+            let (server, key) =
+                parsed.ok_or_else(|| KnownHostsError::Line { path: self.path.clone(), line: number })?;
+            if server == self.server {
+                found = Some(key);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Adds a line for the server. One short append, so that clients side by side do not mix their lines.
+    pub(super) fn remember(&self, fingerprint: Fingerprint) -> Result<(), KnownHostsError> {
+        if let Some(folder) = self.path.parent() {
+            fs::create_dir_all(folder).map_err(self.failed("write"))?;
+        }
+        let mut options = fs::OpenOptions::new();
+        options.create(true).append(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let line = format!("{} {fingerprint}\n", self.server);
+        options
+            .open(&self.path)
+            .and_then(|mut file| file.write_all(line.as_bytes()))
+            .map_err(self.failed("write"))
+    }
+
+    fn failed(&self, doing: &'static str) -> impl FnOnce(io::Error) -> KnownHostsError + use<> {
+        let path = self.path.clone();
+        move |source| KnownHostsError::File { doing, path, source }
+    }
+}
+
+/// Where this client keeps what outlives it.
+fn config_dir() -> Result<PathBuf, KnownHostsError> {
+    if let Some(named) = env::var_os("PARLOUR_CONFIG_DIR").filter(|named| !named.is_empty()) {
+        return Ok(named.into());
+    }
+    let strategy = etcetera::choose_base_strategy().map_err(|_| KnownHostsError::NoPlace)?;
+    Ok(strategy.config_dir().join("parlour"))
+}

@@ -1,0 +1,128 @@
+//! The server's key: the operator's, or one that is made at the first start and kept.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use std::sync::Arc;
+
+use protocol::{
+    Fingerprint,
+    transport::{Identity, IdentityError, server_config},
+};
+use rustls::ServerConfig;
+use thiserror::Error;
+
+use crate::options::{Encryption, Options};
+
+/// Why there is no usable key. Each message names the file.
+#[derive(Debug, Error)]
+pub enum IdentityFileError {
+    /// A file cannot be read or written.
+    #[error("cannot {doing} {}: {source}", path.display())]
+    File {
+        /// "read" or "write".
+        doing: &'static str,
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// What is in the files makes no identity.
+    #[error("{} and {} cannot be used: {source}", certificate.display(), key.display())]
+    Content {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+        /// What is wrong.
+        source: IdentityError,
+    },
+    /// The key is not the certificate's.
+    #[error("the key in {} does not fit the certificate in {}: {source}", key.display(), certificate.display())]
+    Mismatch {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+        /// What is wrong.
+        source: rustls::Error,
+    },
+}
+
+/// How to encrypt, and the fingerprint of the key that is shown; `None` without TLS.
+pub(super) fn load(options: &Options) -> Result<Option<(Arc<ServerConfig>, Fingerprint)>, IdentityFileError> {
+    match &options.encryption {
+        Encryption::None => Ok(None),
+        Encryption::Given { certificate, key } => read(certificate, key).map(Some),
+        Encryption::SelfSigned => {
+            let certificate = options.data_dir.join("certificate.pem");
+            let key = options.data_dir.join("key.pem");
+            if !certificate.exists() {
+                make(&options.data_dir, &certificate, &key)?;
+            }
+            read(&certificate, &key).map(Some)
+        }
+    }
+}
+
+fn read(certificate: &Path, key: &Path) -> Result<(Arc<ServerConfig>, Fingerprint), IdentityFileError> {
+    let content = |path: &Path| fs::read(path).map_err(failed("read", path));
+    let identity = Identity::from_pem(&content(certificate)?, &content(key)?).map_err(|source| {
+        IdentityFileError::Content { certificate: certificate.to_owned(), key: key.to_owned(), source }
+    })?;
+    let fingerprint = identity.fingerprint();
+    let config = server_config(identity).map_err(|source| IdentityFileError::Mismatch {
+        certificate: certificate.to_owned(),
+        key: key.to_owned(),
+        source,
+    })?;
+    Ok((config, fingerprint))
+}
+
+/// Writes the key first: a start that was interrupted in between finds no certificate and makes both anew.
+fn make(folder: &Path, certificate: &Path, key: &Path) -> Result<(), IdentityFileError> {
+    let (certificate_pem, key_pem) = Identity::make().map_err(|source| IdentityFileError::Content {
+        certificate: certificate.to_owned(),
+        key: key.to_owned(),
+        source,
+    })?;
+    private_folder(folder).map_err(failed("write", folder))?;
+    write_private(key, &key_pem).map_err(failed("write", key))?;
+    write_private(certificate, &certificate_pem).map_err(failed("write", certificate))?;
+    log::info!("made a key for this server; it is kept in {}", folder.display());
+    Ok(())
+}
+
+fn private_folder(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+/// Readable by nobody else at any moment, and on the disk before its name is there.
+fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    let half_written = path.with_extension("new");
+    // A leftover of an interrupted start may have any mode.
+    match fs::remove_file(&half_written) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file: File = options.open(&half_written)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(half_written, path)
+}
+
+fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> IdentityFileError {
+    let path = path.to_owned();
+    move |source| IdentityFileError::File { doing, path, source }
+}
