@@ -303,8 +303,18 @@ fn bad(tag: &str, field: &FieldSpec) -> Vec<String> {
             "00112233445566778899aabbccddeefg",
         ]),
         ("user", _) => {
-            let mut names: Vec<String> =
-                owned(&["a/b", "<a>", "a:b", "a,b", "a=b", "@a", "a\u{202e}b", "a\u{200b}", "\u{feff}a", "é\u{300}"]);
+            let mut names: Vec<String> = owned(&[
+                "a/b",
+                "<a>",
+                "a:b",
+                "a,b",
+                "a=b",
+                "@a",
+                "a\u{202e}b",
+                "a\u{200b}",
+                "\u{feff}a",
+                "é\u{300}",
+            ]);
             names.push("x".repeat(33));
             names
         }
