@@ -44,11 +44,17 @@ impl FromStr for Username {
         if name.chars().nth(USERNAME_CHARS_MAX).is_some() {
             return Err(UsernameError::TooLong);
         }
-        match name.chars().find(|&c| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '.'))) {
+        match name.chars().find(|&c| !is_allowed(c)) {
             Some(odd) => Err(UsernameError::Character(odd)),
             None => Ok(Self(name.into())),
         }
     }
+}
+
+fn is_allowed(c: char) -> bool {
+    // Unicode counts the Hangul fillers as letters, but nobody can see them.
+    let is_filler = matches!(c, '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}');
+    matches!(c, '_' | '-' | '.') || (c.is_alphanumeric() && !is_filler)
 }
 
 impl Borrow<str> for Username {
@@ -89,5 +95,13 @@ mod tests {
         {
             assert_eq!(format!("a{odd}b").parse::<Username>(), Err(UsernameError::Character(odd)));
         }
+    }
+
+    #[test]
+    fn letters_that_cannot_be_seen_are_refused() {
+        for unseen in ['\u{115f}', '\u{1160}', '\u{3164}', '\u{ffa0}'] {
+            assert_eq!(format!("ada{unseen}").parse::<Username>(), Err(UsernameError::Character(unseen)));
+        }
+        assert!("\u{1100}\u{1161}".parse::<Username>().is_ok(), "their visible neighbours are letters");
     }
 }
