@@ -195,6 +195,10 @@ fn goodbye_meaning(reason: GoodbyeReason) -> [&'static str; 2] {
             "The log-in took too long, or was refused: then `login-refused` came first.",
             "Connects anew for the next try.",
         ],
+        GoodbyeReason::Tampered => [
+            "The log-in was bound to another TLS connection than the server's: somebody sits in between.",
+            "Warns the user, and does not try again.",
+        ],
         GoodbyeReason::TooSlow => [
             "This side read too slowly. What waited for it was thrown away.",
             "May connect again, after growing pauses.",

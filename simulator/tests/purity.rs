@@ -37,7 +37,10 @@ fn check(folder: &Path) -> usize {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            seen += check(&path);
+            // The one folder of `protocol` that pumps streams; its module says so.
+            if !path.ends_with("protocol/src/transport") {
+                seen += check(&path);
+            }
         } else {
             let text = fs::read_to_string(&path).unwrap();
             let code = text.split("#[cfg(test)]").next().unwrap_or_default();

@@ -125,8 +125,13 @@ impl Core {
     }
 
     pub(super) fn welcome(&mut self, user: Username, server_final: &str) {
-        let Stage::LoggingIn { step, .. } = &mut self.stage else { return };
+        let Stage::LoggingIn { user: asked, step, .. } = &mut self.stage else { return };
+        let is_asked = asked.as_str() == user.as_str();
         let Step::Answered(answer) = std::mem::replace(step, Step::Waiting) else { return };
+        if !is_asked {
+            let text = "The server says that you are somebody else than you asked to be.";
+            return self.quit(exit::IDENTITY, Some(text.to_owned()));
+        }
         if let Err(error) = answer.verify(server_final) {
             return self.quit(exit::IDENTITY, Some(format!("This is not the server you know: {error}.")));
         }

@@ -31,10 +31,17 @@ pub(super) fn message(
     (to, id, text): (&Username, MessageId, &str),
 ) {
     let letter = Letter { from: asker.user, to, id, text };
-    let checked = check_other(accounts, asker.user, to)
-        .and_then(|()| if blocks.has_blocked(to, asker.user) { Err(ErrorCode::Blocked) } else { Ok(()) })
-        .and_then(|()| check_text(text))
-        .and_then(|()| post.post(desk, &letter, asker.waiter));
+    let checked = post.recall(desk, &letter, asker.waiter).and_then(|is_known| {
+        if is_known {
+            return Ok(());
+        }
+        check_other(accounts, asker.user, to)?;
+        if blocks.has_blocked(to, asker.user) {
+            return Err(ErrorCode::Blocked);
+        }
+        check_text(text)?;
+        post.post(desk, &letter, asker.waiter)
+    });
     if let Err(code) = checked {
         desk.refuse(asker.waiter, code);
     }

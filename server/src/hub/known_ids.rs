@@ -93,10 +93,16 @@ impl KnownIds {
         }
     }
 
-    /// The sender asked again, over this connection.
-    pub(super) fn set_waiter(&mut self, from: &Username, id: MessageId, waiter: Waiter) {
-        if let Some((_, fate @ Fate::Pending(_))) = self.message_mut(from, id) {
-            *fate = Fate::Pending(waiter);
+    /// The sender asks again. False if he does over the same connection: then his first request is still open,
+    /// and will be answered.
+    pub(super) fn set_waiter(&mut self, from: &Username, id: MessageId, waiter: Waiter) -> bool {
+        match self.message_mut(from, id) {
+            Some((_, Fate::Pending(first))) if first.conn == waiter.conn => false,
+            Some((_, fate @ Fate::Pending(_))) => {
+                *fate = Fate::Pending(waiter);
+                true
+            }
+            _ => true,
         }
     }
 

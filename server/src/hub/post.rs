@@ -98,7 +98,23 @@ struct Parcel {
 }
 
 impl PostOffice {
-    /// Takes a message in. An error is the whole answer; otherwise the waiter is told later, or just was.
+    /// Answers a message that came before, if it is one: whatever has changed since, it has its fate.
+    pub(super) fn recall(
+        &mut self,
+        desk: &mut Desk<'_>,
+        letter: &Letter<'_>,
+        waiter: Waiter,
+    ) -> Result<bool, ErrorCode> {
+        let Letter { from, to, id, text } = *letter;
+        let Some((digest, fate)) = self.known.get(from, id) else { return Ok(false) };
+        if digest != Digest::of(Some(to), text) || !self.known.set_waiter(from, id, waiter) {
+            return Err(ErrorCode::IdReused);
+        }
+        desk.tell_fate(waiter, fate);
+        Ok(true)
+    }
+
+    /// Takes a new message in. An error is the whole answer; otherwise the waiter is told later.
     pub(super) fn post(
         &mut self,
         desk: &mut Desk<'_>,
@@ -106,17 +122,6 @@ impl PostOffice {
         waiter: Waiter,
     ) -> Result<(), ErrorCode> {
         let Letter { from, to, id, text } = *letter;
-        let digest = Digest::of(Some(to), text);
-        if let Some((known, fate)) = self.known.get(from, id) {
-            if known != digest {
-                return Err(ErrorCode::IdReused);
-            }
-            self.known.set_waiter(from, id, waiter);
-            if !matches!(fate, Fate::Pending(_)) {
-                desk.tell_fate(waiter, fate);
-            }
-            return Ok(());
-        }
         if self.known.pending(from) >= desk.limits.unconfirmed_per_sender_max {
             return Err(ErrorCode::Quota);
         }
@@ -126,6 +131,7 @@ impl PostOffice {
             return Err(ErrorCode::MailboxFull);
         }
         let fate = Fate::Pending(waiter);
+        let digest = Digest::of(Some(to), text);
         self.known.insert(from, id, digest, fate, desk.limits.known_ids_per_sender_max);
         self.last_sequence = Sequence(self.last_sequence.0 + 1);
         let message = StoredMessage {

@@ -36,10 +36,8 @@ fn build() -> PathBuf {
         .args([
             "build",
             "--quiet",
-            "-p",
-            "server",
-            "-p",
-            "client",
+            // As the tests themselves are usually built, so that nothing is compiled twice.
+            "--workspace",
             "--bins",
             "--profile",
             profile,
