@@ -101,7 +101,11 @@ impl Room {
     fn log_in(&mut self, index: usize, name: &str) {
         self.hear(index, ClientFrame::Hello { version: 1 }.encode().as_bytes());
         let (first, client_first) = client::ClientFirst::new(name, Nonce::new([1; NONCE_RANDOM_LEN]), None);
-        let auth = ClientFrame::Auth { mechanism: Mechanism::Sha256, client_first: &client_first };
+        let auth = ClientFrame::Auth {
+            mechanism: Mechanism::Sha256,
+            key: protocol::Fingerprint([7; 32]),
+            client_first: &client_first,
+        };
         self.hear(index, auth.encode().as_bytes());
         let server_first = self.people[index].challenge.take().expect("a challenge");
         let challenge = first.read_challenge(&server_first).expect("a good challenge");

@@ -3,6 +3,8 @@
 //! Owns both directions of each frame: how it is read and how it is written. Must not know what is done with it.
 
 use crate::{
+    codes::Purpose,
+    fingerprint::Fingerprint,
     frame::Frame,
     line::{FrameWriter, Line, ProtocolError},
     message::{MessageId, RequestId},
@@ -16,7 +18,7 @@ use crate::{
 #[expect(missing_docs, reason = "the table of tags documents the frames and their fields")]
 pub enum ClientFrame<'a> {
     Hello { version: u32 },
-    Auth { mechanism: Mechanism, client_first: &'a str },
+    Auth { mechanism: Mechanism, key: Fingerprint, client_first: &'a str },
     Proof { client_final: &'a str },
     Message { request: RequestId, to: Username, id: MessageId, text: &'a str },
     Broadcast { request: RequestId, id: MessageId, text: &'a str },
@@ -25,6 +27,7 @@ pub enum ClientFrame<'a> {
     Block { request: RequestId, user: Username },
     Unblock { request: RequestId, user: Username },
     BlockList { request: RequestId },
+    Invite { request: RequestId, user: Username, purpose: Purpose },
     Logout { request: RequestId },
     Ack { from: Username, id: MessageId },
     Active,
@@ -45,7 +48,11 @@ impl<'a> ClientFrame<'a> {
                 tags::skip_features(&mut fields)?;
                 Self::Hello { version }
             }
-            "auth" => Self::Auth { mechanism: fields.take("mechanism")?, client_first: text },
+            "auth" => Self::Auth {
+                mechanism: fields.take("mechanism")?,
+                key: fields.take("key")?,
+                client_first: text,
+            },
             "proof" => Self::Proof { client_final: text },
             "message" => Self::Message {
                 request: fields.take("request")?,
@@ -61,6 +68,11 @@ impl<'a> ClientFrame<'a> {
             "block" => Self::Block { request: fields.take("request")?, user: fields.take("user")? },
             "unblock" => Self::Unblock { request: fields.take("request")?, user: fields.take("user")? },
             "blocklist" => Self::BlockList { request: fields.take("request")? },
+            "invite" => Self::Invite {
+                request: fields.take("request")?,
+                user: fields.take("user")?,
+                purpose: fields.take("purpose")?,
+            },
             "logout" => Self::Logout { request: fields.take("request")? },
             "ack" => Self::Ack { from: fields.take("from")?, id: fields.take("id")? },
             "active" => Self::Active,
@@ -76,8 +88,8 @@ impl<'a> ClientFrame<'a> {
     pub fn encode(&self) -> Frame {
         match self {
             Self::Hello { version } => FrameWriter::new("hello").field(version).finish(),
-            Self::Auth { mechanism, client_first } => {
-                FrameWriter::new("auth").field(mechanism).payload(client_first.as_bytes())
+            Self::Auth { mechanism, key, client_first } => {
+                FrameWriter::new("auth").field(mechanism).field(key).payload(client_first.as_bytes())
             }
             Self::Proof { client_final } => FrameWriter::new("proof").payload(client_final.as_bytes()),
             Self::Message { request, to, id, text } => {
@@ -95,6 +107,9 @@ impl<'a> ClientFrame<'a> {
                 FrameWriter::new("unblock").field(request).field(user).finish()
             }
             Self::BlockList { request } => FrameWriter::new("blocklist").field(request).finish(),
+            Self::Invite { request, user, purpose } => {
+                FrameWriter::new("invite").field(request).field(user).field(purpose).finish()
+            }
             Self::Logout { request } => FrameWriter::new("logout").field(request).finish(),
             Self::Ack { from, id } => FrameWriter::new("ack").field(from).field(id).finish(),
             Self::Active => FrameWriter::new("active").finish(),

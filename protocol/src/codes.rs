@@ -25,6 +25,8 @@ pub enum ErrorCode {
     Myself,
     /// No account has that name.
     UnknownUser,
+    /// The other user is not online.
+    Offline,
     /// The other user has blocked the sender.
     Blocked,
     /// A message without text.
@@ -57,6 +59,7 @@ impl Word for ErrorCode {
     const ALL: &'static [Self] = &[
         Self::Myself,
         Self::UnknownUser,
+        Self::Offline,
         Self::Blocked,
         Self::EmptyMessage,
         Self::MailboxFull,
@@ -76,6 +79,7 @@ impl Word for ErrorCode {
         match self {
             Self::Myself => "self",
             Self::UnknownUser => "unknown-user",
+            Self::Offline => "offline",
             Self::Blocked => "blocked",
             Self::EmptyMessage => "empty-message",
             Self::MailboxFull => "mailbox-full",
@@ -192,6 +196,26 @@ impl Word for PresenceChange {
             Self::Logout => "logout",
             Self::Timeout => "timeout",
             Self::Lost => "lost",
+        }
+    }
+}
+
+/// What two clients want of each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To talk in private.
+    Talk,
+    /// To pass files.
+    Files,
+}
+
+impl Word for Purpose {
+    const ALL: &'static [Self] = &[Self::Talk, Self::Files];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Talk => "talk",
+            Self::Files => "files",
         }
     }
 }

@@ -3,7 +3,9 @@
 
 use std::fmt::Write;
 
-use crate::{codes::Word, message::MessageId, message::RequestId, time::UnixMs, username::Username};
+use crate::{
+    codes::Word, message::MessageId, message::RequestId, message::TicketId, time::UnixMs, username::Username,
+};
 
 /// A type that travels as one field.
 pub trait Field: Sized {
@@ -89,6 +91,16 @@ impl Field for MessageId {
     }
 }
 
+impl Field for TicketId {
+    fn write(&self, line: &mut String) {
+        let _ = write!(line, "{self}");
+    }
+
+    fn read(field: &str) -> Option<Self> {
+        field.parse().ok()
+    }
+}
+
 impl Field for Username {
     fn write(&self, line: &mut String) {
         line.push_str(self.as_str());
@@ -113,7 +125,7 @@ fn read_number(field: &str) -> Option<u64> {
 mod tests {
     use super::*;
     use crate::{
-        codes::{ErrorCode, GoodbyeReason, LoginRefusal, PresenceChange},
+        codes::{ErrorCode, GoodbyeReason, LoginRefusal, PresenceChange, Purpose},
         scram::Mechanism,
     };
 
@@ -142,5 +154,6 @@ mod tests {
         check::<LoginRefusal>();
         check::<Mechanism>();
         check::<PresenceChange>();
+        check::<Purpose>();
     }
 }

@@ -23,11 +23,11 @@ pub mod transport;
 pub mod username;
 
 pub use client_frame::ClientFrame;
-pub use codes::{ErrorCode, GoodbyeReason, LoginRefusal, PresenceChange, Word};
+pub use codes::{ErrorCode, GoodbyeReason, LoginRefusal, PresenceChange, Purpose, Word};
 pub use fingerprint::Fingerprint;
 pub use frame::{Frame, FrameDecoder, FrameError};
 pub use line::ProtocolError;
-pub use message::{MessageId, RequestId};
+pub use message::{MessageId, RequestId, TicketId};
 pub use server_frame::ServerFrame;
 pub use tags::State;
 pub use username::Username;

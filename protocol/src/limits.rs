@@ -1,5 +1,7 @@
 //! The sizes that both ends of a connection enforce, each with its reason.
 
+use core::time::Duration;
+
 /// The longest body of a frame before log-in, in bytes: the SCRAM messages need under 300, and a stranger
 /// must not make the server hold more than this.
 pub const FRAME_LEN_MAX_BEFORE_LOGIN: usize = 1024;
@@ -14,6 +16,9 @@ pub const TEXT_LEN_MAX: usize = 16 * 1024;
 /// How many bytes of names the sender of a list puts into one frame before it starts the next: leaves room
 /// for the line's other fields within [`FRAME_LEN_MAX`].
 pub const LIST_LEN_MAX: usize = 32 * 1024;
+
+/// How long a ticket is good: time to dial from the far side of the world, and too short to be worth stealing.
+pub const TICKET_LIFE: Duration = Duration::from_secs(30);
 
 /// How many requests a client keeps unanswered. The server remembers far more message ids than that per
 /// sender, so a resend is always recognised.

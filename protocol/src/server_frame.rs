@@ -3,10 +3,11 @@
 //! Owns both directions of each frame: how it is read and how it is written. Must not know what is done with it.
 
 use crate::{
-    codes::{ErrorCode, GoodbyeReason, LoginRefusal, PresenceChange},
+    codes::{ErrorCode, GoodbyeReason, LoginRefusal, PresenceChange, Purpose},
+    fingerprint::Fingerprint,
     frame::Frame,
     line::{FrameWriter, Line, ProtocolError},
-    message::{MessageId, RequestId},
+    message::{MessageId, RequestId, TicketId},
     tags::{self, Sender, State},
     time::UnixMs,
     username::Username,
@@ -27,6 +28,8 @@ pub enum ServerFrame<'a> {
     Stored { request: RequestId },
     Sent { request: RequestId, recipients: u64, blocked: bool },
     Users { request: RequestId, more: bool, users: Vec<Username> },
+    Ticket { request: RequestId, ticket: TicketId, key: Fingerprint },
+    Expect { ticket: TicketId, from: Username, key: Fingerprint, purpose: Purpose },
     Done { request: RequestId },
     Refused { request: RequestId, code: ErrorCode, text: &'a str },
     Notice { text: &'a str },
@@ -90,6 +93,17 @@ impl<'a> ServerFrame<'a> {
                 }
                 Self::Users { request, more, users }
             }
+            "ticket" => Self::Ticket {
+                request: fields.take("request")?,
+                ticket: fields.take("ticket")?,
+                key: fields.take("key")?,
+            },
+            "expect" => Self::Expect {
+                ticket: fields.take("ticket")?,
+                from: fields.take("from")?,
+                key: fields.take("key")?,
+                purpose: fields.take("purpose")?,
+            },
             "done" => Self::Done { request: fields.take("request")? },
             "refused" => Self::Refused { request: fields.take("request")?, code: fields.take("code")?, text },
             "notice" => Self::Notice { text },
@@ -143,6 +157,12 @@ impl<'a> ServerFrame<'a> {
                     writer.push(user);
                 }
                 writer.finish()
+            }
+            Self::Ticket { request, ticket, key } => {
+                FrameWriter::new("ticket").field(request).field(ticket).field(key).finish()
+            }
+            Self::Expect { ticket, from, key, purpose } => {
+                FrameWriter::new("expect").field(ticket).field(from).field(key).field(purpose).finish()
             }
             Self::Done { request } => FrameWriter::new("done").field(request).finish(),
             Self::Refused { request, code, text } => {

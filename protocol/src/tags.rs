@@ -141,9 +141,9 @@ pub static TAGS: &[TagSpec] = &[
     from_client(
         "auth",
         LOGIN,
-        &[field("mechanism", "word")],
+        &[field("mechanism", "word"), field("key", "fingerprint")],
         Payload::Text,
-        "Starts the log-in. Payload: SCRAM's client-first-message.",
+        "Starts the log-in. Key: that of this client, which others will ask it to show. Payload: SCRAM's client-first-message.",
     ),
     from_client(
         "proof",
@@ -189,6 +189,13 @@ pub static TAGS: &[TagSpec] = &[
         "Undoes `block`. Answered by `done` or `refused`.",
     ),
     from_client("blocklist", CHAT, &[REQUEST], Payload::None, "Whom have I blocked? Answered by `users`."),
+    from_client(
+        "invite",
+        CHAT,
+        &[REQUEST, field("user", "user"), field("purpose", "word")],
+        Payload::None,
+        "Wants to meet that user's client. Answered by `ticket` or `refused`.",
+    ),
     from_client(
         "logout",
         CHAT,
@@ -297,6 +304,25 @@ pub static TAGS: &[TagSpec] = &[
             "Names, sorted. When more is 1, further `users` frames of the same request follow.",
         ),
         &[field("user", "user")],
+    ),
+    from_server(
+        "ticket",
+        CHAT,
+        &[REQUEST, field("ticket", "id"), field("key", "fingerprint")],
+        Payload::None,
+        "The other client awaits this ticket for 30 s, once, from the key that `auth` named; it will show that key itself.",
+    ),
+    from_server(
+        "expect",
+        CHAT,
+        &[
+            field("ticket", "id"),
+            field("from", "user"),
+            field("key", "fingerprint"),
+            field("purpose", "word"),
+        ],
+        Payload::None,
+        "That user's client may come with this ticket, for 30 s, once, for that purpose, showing that key.",
     ),
     from_server("done", CHAT, &[REQUEST], Payload::None, "The request was carried out."),
     from_server(

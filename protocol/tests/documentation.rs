@@ -131,9 +131,10 @@ fn word_table<T: Word, const N: usize>(head: &str, columns: fn(T) -> [&'static s
 
 fn error_meaning(code: ErrorCode) -> [&'static str; 2] {
     match code {
-        ErrorCode::Myself => ["`message`, `block`, `unblock`", "The user named himself."],
-        ErrorCode::UnknownUser => ["`message`, `block`, `unblock`", "No account has that name."],
-        ErrorCode::Blocked => ["`message`", "The recipient has blocked the sender."],
+        ErrorCode::Myself => ["`message`, `block`, `unblock`, `invite`", "The user named himself."],
+        ErrorCode::UnknownUser => ["`message`, `block`, `unblock`, `invite`", "No account has that name."],
+        ErrorCode::Offline => ["`invite`", "That user is not online."],
+        ErrorCode::Blocked => ["`message`, `invite`", "The recipient has blocked the sender."],
         ErrorCode::EmptyMessage => {
             ["`message`, `broadcast`", "The text is empty, or nothing but white space."]
         }
@@ -376,7 +377,11 @@ fn session_example() -> String {
     session.client(&ClientFrame::Hello { version: protocol::VERSION });
     session.server(&ServerFrame::Hello { version: protocol::VERSION });
     session.state = State::Login;
-    session.client(&ClientFrame::Auth { mechanism, client_first: &client_first });
+    session.client(&ClientFrame::Auth {
+        mechanism,
+        key: protocol::Fingerprint::of_key(b""),
+        client_first: &client_first,
+    });
     session.server(&ServerFrame::Challenge { server_first: &server_first });
     session.client(&ClientFrame::Proof { client_final: &client_final });
     session.server(&ServerFrame::Welcome { user: name(USER), server_final: &server_final });

@@ -11,8 +11,8 @@ use std::collections::BTreeSet;
 
 use proptest::{prelude::*, test_runner::RngSeed};
 use protocol::{
-    ClientFrame, ErrorCode, Frame, GoodbyeReason, LoginRefusal, MessageId, PresenceChange, ProtocolError,
-    RequestId, ServerFrame, State, Username, Word,
+    ClientFrame, ErrorCode, Fingerprint, Frame, GoodbyeReason, LoginRefusal, MessageId, PresenceChange,
+    ProtocolError, Purpose, RequestId, ServerFrame, State, TicketId, Username, Word,
     scram::Mechanism,
     tags::{FieldSpec, Payload, Sender, TAGS, TagSpec},
     time::UnixMs,
@@ -38,6 +38,10 @@ impl Values {
         self.users.first().cloned().unwrap_or_else(|| "ada".parse().unwrap())
     }
 
+    fn key(&self) -> Fingerprint {
+        Fingerprint::of_key(&self.id.0.to_be_bytes())
+    }
+
     fn word<T: Word>(&self) -> T {
         *self.word.get(T::ALL)
     }
@@ -48,7 +52,7 @@ impl Values {
         let (request, id) = (*request, *id);
         vec![
             ClientFrame::Hello { version: self.version },
-            ClientFrame::Auth { mechanism: self.word::<Mechanism>(), client_first: text },
+            ClientFrame::Auth { mechanism: self.word::<Mechanism>(), key: self.key(), client_first: text },
             ClientFrame::Proof { client_final: text },
             ClientFrame::Message { request, to: self.user(), id, text },
             ClientFrame::Broadcast { request, id, text },
@@ -57,6 +61,7 @@ impl Values {
             ClientFrame::Block { request, user: self.user() },
             ClientFrame::Unblock { request, user: self.user() },
             ClientFrame::BlockList { request },
+            ClientFrame::Invite { request, user: self.user(), purpose: self.word() },
             ClientFrame::Logout { request },
             ClientFrame::Ack { from: self.user(), id },
             ClientFrame::Active,
@@ -82,6 +87,13 @@ impl Values {
             ServerFrame::Stored { request },
             ServerFrame::Sent { request, recipients: self.number, blocked: self.flag },
             ServerFrame::Users { request, more: self.flag, users: self.users.clone() },
+            ServerFrame::Ticket { request, ticket: TicketId(id.0), key: self.key() },
+            ServerFrame::Expect {
+                ticket: TicketId(id.0),
+                from: self.user(),
+                key: self.key(),
+                purpose: self.word(),
+            },
             ServerFrame::Done { request },
             ServerFrame::Refused { request, code: self.word(), text },
             ServerFrame::Notice { text },
@@ -277,6 +289,8 @@ fn good(tag: &str, field: &FieldSpec) -> Vec<String> {
         ("flag", ..) => owned(&["0", "1"]),
         ("word", "auth", "mechanism") => words::<Mechanism>(),
         ("word", "login-refused", "code") => words::<LoginRefusal>(),
+        ("fingerprint", ..) => owned(&["SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU"]),
+        ("word", "invite" | "expect", "purpose") => words::<Purpose>(),
         ("word", "refused", "code") => words::<ErrorCode>(),
         ("word", "presence", "change") => words::<PresenceChange>(),
         ("word", "goodbye", "reason") => words::<GoodbyeReason>(),
@@ -293,6 +307,13 @@ fn bad(tag: &str, field: &FieldSpec) -> Vec<String> {
         ("number" | "time", _) => {
             owned(&["-1", "+1", "01", "00", "18446744073709551616", "x", "1x", "0x1", "1e3", "1.0", "١"])
         }
+        ("fingerprint", _) => owned(&[
+            "SHA256:",
+            "sha256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU",
+            "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU",
+            "SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+            "SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFV",
+        ]),
         ("id", _) => owned(&[
             "0",
             "00112233445566778899AABBCCDDEEFF",

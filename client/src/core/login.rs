@@ -89,7 +89,8 @@ impl Core {
         let nonce = Nonce::new(self.random.bytes());
         let binding = link.secured.as_ref().map(|secured| secured.binding.to_vec());
         let (first, client_first) = scram::client::ClientFirst::new(user, nonce, binding);
-        link.send(&ClientFrame::Auth { mechanism: first.mechanism(), client_first: &client_first });
+        let (mechanism, key) = (first.mechanism(), self.setup.key);
+        link.send(&ClientFrame::Auth { mechanism, key, client_first: &client_first });
         *step = Step::Challenge(first);
         true
     }

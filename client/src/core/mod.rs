@@ -16,6 +16,7 @@ mod link;
 mod login;
 mod requests;
 mod seen;
+mod tickets;
 mod trust;
 
 use core::time::Duration;
@@ -31,6 +32,7 @@ use protocol::{
 pub use command::words as command_words;
 pub use event::{DisconnectReason, Event, MessageState, Outcome};
 pub use seen::Seen;
+pub use tickets::{TicketError, Tickets};
 pub use trust::Trust;
 
 use commands::unexpected;
@@ -45,7 +47,7 @@ const LINES_MAX: usize = 128;
 const LEAVING_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// What is known before the user is asked.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Setup {
     /// `--user`.
     pub user: Option<String>,
@@ -53,6 +55,8 @@ pub struct Setup {
     pub password: Option<String>,
     /// What is known of the server's key.
     pub trust: Trust,
+    /// The fingerprint of this client's own key, which the server tells others.
+    pub key: Fingerprint,
 }
 
 /// The password stays out of logs.
@@ -158,6 +162,7 @@ pub struct Core {
     /// The number of a `logout` that waits for the commands before it.
     logout: Option<u64>,
     seen: Seen,
+    tickets: Tickets,
     /// The message that the last effect shows.
     showing: Option<(Username, MessageId)>,
     effects: VecDeque<Effect>,
@@ -232,6 +237,7 @@ impl Core {
             requests: Requests::default(),
             logout: None,
             seen,
+            tickets: Tickets::default(),
             showing: None,
             effects: VecDeque::new(),
         };
@@ -496,6 +502,13 @@ impl Core {
                     let (command, text) = (command.to_owned(), text.to_owned());
                     self.show(Event::Error { number, command, code, text });
                 }
+            }
+            ServerFrame::Ticket { request, .. } => {
+                // Nothing here asks for tickets yet.
+                self.requests.refused(request).map_err(unexpected)?;
+            }
+            ServerFrame::Expect { ticket, from, key, purpose } => {
+                self.tickets.expect(ticket, from, key, purpose, self.now.mono);
             }
             ServerFrame::Notice { text } => self.show(Event::Notice { text: text.to_owned() }),
             ServerFrame::Goodbye { reason, text } => self.goodbye(reason, text),

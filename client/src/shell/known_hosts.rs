@@ -100,7 +100,7 @@ impl KnownHosts {
 }
 
 /// Where this client keeps what outlives it.
-fn config_dir() -> Result<PathBuf, KnownHostsError> {
+pub(super) fn config_dir() -> Result<PathBuf, KnownHostsError> {
     if let Some(named) = env::var_os("PARLOUR_CONFIG_DIR").filter(|named| !named.is_empty()) {
         return Ok(named.into());
     }

@@ -2,6 +2,7 @@
 //! nothing; the core does.
 
 mod connection;
+mod identity;
 mod known_hosts;
 mod output;
 mod run_loop;
@@ -25,6 +26,7 @@ use crate::{
     options::{self, Options},
 };
 use connection::Route;
+use identity::IdentityFileError;
 use known_hosts::{KnownHosts, KnownHostsError};
 use output::Output;
 use run_loop::RunLoop;
@@ -44,6 +46,9 @@ pub enum RunError {
     /// The servers' keys.
     #[error(transparent)]
     KnownHosts(#[from] KnownHostsError),
+    /// This client's own key.
+    #[error(transparent)]
+    Identity(#[from] IdentityFileError),
     /// The server's name.
     #[error("cannot find the host '{host}': {source}; check the spelling, or give an IP address")]
     Host {
@@ -66,7 +71,7 @@ impl RunError {
     /// As the manual promises: 2 for an unusable local file, 1 for no connection.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::PasswordFile { .. } | Self::KnownHosts(_) => 2,
+            Self::PasswordFile { .. } | Self::KnownHosts(_) | Self::Identity(_) => 2,
             Self::Host { .. } | Self::System { .. } => 1,
         }
     }
@@ -80,6 +85,7 @@ impl RunError {
 pub fn run(options: &Options) -> Result<u8, RunError> {
     let server = server_label(&options.host, options.port);
     let known_hosts = KnownHosts::for_server(server.clone())?;
+    let key = identity::load()?.fingerprint();
     let password = password(options)?;
     let addresses = resolve(&options.host, options.port)?;
     let at_terminal = io::stdin().is_terminal() && io::stdout().is_terminal() && options.face.is_none();
@@ -94,7 +100,7 @@ pub fn run(options: &Options) -> Result<u8, RunError> {
         accept_new: options.accept_new,
         can_ask: at_terminal,
     };
-    let setup = Setup { user: options.user.clone(), password, trust };
+    let setup = Setup { user: options.user.clone(), password, trust, key };
     let tls = if options.tls {
         let config = client_config().map_err(|error| RunError::System {
             doing: "cannot set up TLS",

@@ -155,7 +155,7 @@ pub(super) fn settle_block(desk: &mut Desk<'_>, durable: bool, waiter: Waiter, u
     }
 }
 
-fn check_other(accounts: &Accounts, me: &Username, other: &Username) -> Result<(), ErrorCode> {
+pub(super) fn check_other(accounts: &Accounts, me: &Username, other: &Username) -> Result<(), ErrorCode> {
     if me == other {
         Err(ErrorCode::Myself)
     } else if accounts.exists(other) {

@@ -56,6 +56,8 @@ pub struct Limits {
     pub known_ids_per_sender_max: usize,
     /// Names on one user's block list.
     pub blocked_max: usize,
+    /// Tickets of one user that are out: a file's holders and a few private talks at once.
+    pub tickets_max: usize,
     /// Unknown names whose wrong passwords are counted as if they had an account. When more are tried, the
     /// oldest is forgotten.
     pub ghosts_max: usize,
@@ -88,6 +90,7 @@ impl Default for Limits {
             unconfirmed_per_sender_max: 1_024,
             known_ids_per_sender_max: 256,
             blocked_max: 1_000,
+            tickets_max: 128,
             ghosts_max: 16_384,
             timers_per_turn_max: 4_096,
         }

@@ -6,7 +6,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use protocol::{
-    GoodbyeReason, LoginRefusal, ServerFrame, Username, VERSION,
+    Fingerprint, GoodbyeReason, LoginRefusal, ServerFrame, Username, VERSION,
     random::RandomStream,
     scram::{self, Mechanism, Nonce},
 };
@@ -73,7 +73,7 @@ pub(super) fn auth(
     desk: &mut Desk<'_>,
     (accounts, random): (&mut Accounts, &mut RandomStream),
     conn: ConnId,
-    (mechanism, client_first): (Mechanism, &str),
+    (mechanism, key, client_first): (Mechanism, Fingerprint, &str),
 ) -> Result<(), Broken> {
     let Some(session) = desk.sessions.get_mut(conn) else { return Ok(()) };
     match (mechanism, session.binding) {
@@ -85,6 +85,7 @@ pub(super) fn auth(
             return Err(Broken("Over TLS a log-in must be bound to it: use SCRAM-SHA-256-PLUS.".to_owned()));
         }
     }
+    session.key = Some(key);
     let Stage::Login(step @ LoginStep::Hello) = &mut session.stage else {
         return Err(Broken("This log-in is under way already.".to_owned()));
     };

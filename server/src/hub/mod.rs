@@ -26,6 +26,7 @@ mod post;
 mod presence;
 mod refusal;
 mod sessions;
+mod tickets;
 mod timer_wheel;
 
 use core::time::Duration;
@@ -53,6 +54,7 @@ use login::{Broken, LoginStep, Verdict};
 use post::{Desk, PostOffice};
 use presence::Presence;
 use sessions::{Alarm, Sessions, Stage, Timer};
+use tickets::Tickets;
 
 /// The chat room.
 #[derive(Debug)]
@@ -66,6 +68,7 @@ pub struct Hub {
     presence: Presence,
     blocks: Blocks,
     post: PostOffice,
+    tickets: Tickets,
     ledger: Ledger,
     stopping: Stopping,
 }
@@ -104,6 +107,7 @@ impl Hub {
             presence: Presence::default(),
             blocks: Blocks::default(),
             post: PostOffice::default(),
+            tickets: Tickets::default(),
             ledger: Ledger::default(),
             stopping: Stopping::No,
             limits,
@@ -305,10 +309,10 @@ impl Hub {
     fn dispatch(&mut self, conn: ConnId, frame: ClientFrame<'_>) {
         let started = match frame {
             ClientFrame::Hello { version } => login::hello(&mut self.desk(), conn, version),
-            ClientFrame::Auth { mechanism, client_first } => {
+            ClientFrame::Auth { mechanism, key, client_first } => {
                 let Self { now, limits, random, accounts, sessions, ledger, .. } = self;
                 let mut desk = Desk { now: *now, limits, sessions, ledger };
-                login::auth(&mut desk, (accounts, random), conn, (mechanism, client_first))
+                login::auth(&mut desk, (accounts, random), conn, (mechanism, key, client_first))
             }
             ClientFrame::Proof { client_final } => login::proof(&mut self.sessions, conn, client_final),
             ClientFrame::Ping => {
@@ -353,7 +357,8 @@ impl Hub {
         let cost = if is_broadcast { 1 + self.presence.count() as u64 / 256 } else { 1 };
         self.note_activity(conn, cost);
         let asker = |request: RequestId| Asker { user: &user, waiter: Waiter { conn, request } };
-        let Self { now, limits, accounts, sessions, presence, blocks, post, ledger, .. } = self;
+        let Self { now, limits, random, accounts, sessions, presence, blocks, post, tickets, ledger, .. } =
+            self;
         let desk = &mut Desk { now: *now, limits, sessions, ledger };
         match frame {
             ClientFrame::Message { request, to, id, text } => {
@@ -373,6 +378,10 @@ impl Hub {
                 chat::unblock(desk, (accounts, blocks), &asker(request), user);
             }
             ClientFrame::BlockList { request } => chat::blocklist(desk, blocks, &asker(request)),
+            ClientFrame::Invite { request, user, purpose } => {
+                let room = (&*accounts, &*presence, &*blocks, random);
+                tickets.invite(desk, room, &asker(request), (&user, purpose));
+            }
             ClientFrame::Logout { request } => {
                 desk.sessions.tell(conn, &ServerFrame::Done { request }, now.mono, limits);
                 self.end(conn, Ending::Goodbye(GoodbyeReason::Logout, "Goodbye.".to_owned()));
@@ -617,6 +626,7 @@ impl Hub {
         }
         let (mut desk, post) = self.desk_and_post();
         post.ended(&mut desk, &user);
+        self.tickets.ended(&user);
         let change = match ending {
             Ending::Goodbye(GoodbyeReason::Timeout, _) => PresenceChange::Timeout,
             Ending::Gone | Ending::Goodbye(GoodbyeReason::TooSlow | GoodbyeReason::Protocol, _) => {

@@ -11,6 +11,7 @@ pub(super) fn text(code: ErrorCode) -> &'static str {
         ErrorCode::UnknownUser => {
             "Nobody here has that name. Check the spelling; 'whoelse' lists who is online."
         }
+        ErrorCode::Offline => "That user is not online.",
         ErrorCode::Blocked => "That user has blocked you; he gets nothing from you.",
         ErrorCode::EmptyMessage => "There is no text to send. Write something behind the command.",
         ErrorCode::MailboxFull => {

@@ -8,7 +8,8 @@ use core::net::IpAddr;
 use std::collections::{BTreeMap, VecDeque};
 
 use protocol::{
-    Frame, FrameDecoder, ServerFrame, State, Username, limits::FRAME_LEN_MAX_BEFORE_LOGIN, time::MonoMs,
+    Fingerprint, Frame, FrameDecoder, ServerFrame, State, Username, limits::FRAME_LEN_MAX_BEFORE_LOGIN,
+    time::MonoMs,
 };
 
 use super::{
@@ -72,6 +73,8 @@ pub(super) struct Session {
     pub(super) stage: Stage,
     /// What a log-in must be bound to; `None` without TLS.
     pub(super) binding: Option<[u8; 32]>,
+    /// The key of this client, from its `auth` on.
+    pub(super) key: Option<Fingerprint>,
     pub(super) decoder: FrameDecoder,
     pub(super) allowance: Allowance,
     pub(super) heard_at: MonoMs,
@@ -163,6 +166,7 @@ impl Sessions {
             peer,
             stage: Stage::Greeting,
             binding: None,
+            key: None,
             decoder: FrameDecoder::new(FRAME_LEN_MAX_BEFORE_LOGIN),
             allowance: Allowance::new(limits.commands_burst, limits.commands_per_second, now),
             heard_at: now,

@@ -1,0 +1,8 @@
+//! The hub alone, driven by hand.
+
+// Helpers outside of test functions may fail a test, too.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
+mod goodbye;
+mod rig;
+mod tickets;
