@@ -23,7 +23,8 @@ pub(crate) struct Typed {
 pub(crate) enum What {
     /// A message or a broadcast with that number.
     Letter(u64),
-    Block(Username),
+    /// With the step at which it was typed.
+    Block(Username, u64),
     Unblock(Username),
     Logout,
     Other,
@@ -37,7 +38,8 @@ pub(crate) enum News {
     None,
     Login,
     Letter(u64, Result<Option<MessageState>, ErrorCode>, Option<protocol::MessageId>),
-    Blocked(Username),
+    Blocked(Username, u64),
+    UnblockAnswered(Username),
 }
 
 #[derive(Debug, Default)]
@@ -107,6 +109,7 @@ impl Diary {
                 local = what == What::Local;
                 match what {
                     What::Letter(token) => News::Letter(token, Err(*code), None),
+                    What::Unblock(user) if *code != ErrorCode::NotConfirmed => News::UnblockAnswered(user),
                     _ => News::None,
                 }
             }
@@ -174,7 +177,8 @@ impl Diary {
                 return Ok(News::Letter(token, Ok(Some(*state)), Some(*id)));
             }
             (What::Letter(token), Outcome::Broadcast { .. }) => return Ok(News::Letter(token, Ok(None), None)),
-            (What::Block(user), Outcome::Block { .. }) => return Ok(News::Blocked(user)),
+            (What::Block(user, step), Outcome::Block { .. }) => return Ok(News::Blocked(user, step)),
+            (What::Unblock(user), _) => return Ok(News::UnblockAnswered(user)),
             (_, Outcome::WhoElse { users }) => {
                 if !users.is_sorted() {
                     return Err(format!("{users:?} are not sorted"));

@@ -19,6 +19,8 @@ pub(crate) struct Judge {
     logins: BTreeMap<u32, u64>,
     /// `(by, user)`: `by` was told that his block stands, and has not typed `unblock` since.
     blocks: BTreeSet<(Username, Username)>,
+    /// `(by, user)`: when `by` last typed `unblock`, and how many of those have not been answered.
+    unblocks: BTreeMap<(Username, Username), (u64, u64)>,
     pub(crate) shown_count: u64,
     pub(crate) confirmed_count: u64,
 }
@@ -112,15 +114,29 @@ impl Judge {
         (self.last_token, text)
     }
 
-    pub(crate) fn blocked(&mut self, by: &Username, user: &Username) {
-        self.blocks.insert((by.clone(), user.clone()));
+    /// A block that was typed at `typed_step` stands.
+    pub(crate) fn blocked(&mut self, by: &Username, user: &Username, typed_step: u64) {
+        let pair = (by.clone(), user.clone());
+        // With an `unblock` on its way from anywhere, nobody knows what is in force.
+        if self.unblocks.get(&pair).is_none_or(|&(last_step, open)| open == 0 && last_step < typed_step) {
+            self.blocks.insert(pair);
+        }
     }
 
     /// `by` wants to undo a block: what is on its way may be let through.
-    pub(crate) fn unblocking(&mut self, by: &Username, user: &Username) {
-        self.blocks.remove(&(by.clone(), user.clone()));
+    pub(crate) fn unblocking(&mut self, by: &Username, user: &Username, step: u64) {
+        let pair = (by.clone(), user.clone());
+        self.blocks.remove(&pair);
+        let (last_step, open) = self.unblocks.entry(pair).or_default();
+        (*last_step, *open) = (step, *open + 1);
         for letter in self.letters.values_mut().filter(|l| l.from == *user && l.outcome.is_none()) {
             letter.forbidden.remove(by);
+        }
+    }
+
+    pub(crate) fn unblock_answered(&mut self, by: &Username, user: &Username) {
+        if let Some((_, open)) = self.unblocks.get_mut(&(by.clone(), user.clone())) {
+            *open = open.saturating_sub(1);
         }
     }
 

@@ -280,7 +280,8 @@ impl Rig {
             Ok(News::None) => {}
             Ok(News::Login) => judge.logged_in(self.id),
             Ok(News::Letter(token, outcome, id)) => judge.ended(token, outcome, id),
-            Ok(News::Blocked(user)) => judge.blocked(&person.name, &user),
+            Ok(News::Blocked(user, step)) => judge.blocked(&person.name, &user, step),
+            Ok(News::UnblockAnswered(user)) => judge.unblock_answered(&person.name, &user),
         }
     }
 
@@ -354,7 +355,7 @@ impl Rig {
                 let names: Vec<Username> = room.people.iter().map(|person| person.name.clone()).collect();
                 let me = names.get(self.person)?;
                 let author =
-                    Author { me, rig: self.id, names: &names, text_len_max: room.text_len_max, now_ms };
+                    Author { me, rig: self.id, names: &names, text_len_max: room.text_len_max, now_ms, step: room.net.step };
                 Some(Some(script::any_line(&author, &mut room.net.dice, room.judge, &mut self.diary)))
             }
             Habits::Quiet { pause_ms } => {

@@ -17,6 +17,7 @@ pub(crate) struct Author<'a> {
     pub(crate) names: &'a [Username],
     pub(crate) text_len_max: usize,
     pub(crate) now_ms: u64,
+    pub(crate) step: u64,
 }
 
 /// A line out of the blue, noted in the diary.
@@ -31,9 +32,9 @@ pub(crate) fn any_line(author: &Author<'_>, dice: &mut Dice, judge: &mut Judge, 
         }
         62..69 => ("whoelse", What::Other, "WhoElse".to_owned()),
         69..72 => ("whoelsesince", What::Other, format!("whoelsesince {}", dice.below(100))),
-        72..78 => ("block", What::Block(other.clone()), format!("block {other}")),
+        72..78 => ("block", What::Block(other.clone(), author.step), format!("block {other}")),
         78..85 => {
-            judge.unblocking(author.me, &other);
+            judge.unblocking(author.me, &other, author.step);
             ("unblock", What::Unblock(other.clone()), format!("unblock {other}"))
         }
         85..88 => ("blocklist", What::Other, "blocklist".to_owned()),

@@ -69,7 +69,10 @@ impl World {
         net.note(format_args!("{plan:?}"));
         let people = people::people(plan.people);
         let credentials = people::credentials(&people, plan.plain_password, None);
-        let server = Server::new(&plan, &mut net, credentials, sabotage);
+        let mut server = Server::new(&plan, &mut net, credentials, sabotage);
+        if let Some(last) = people.last().filter(|_| plan.removal) {
+            server.do_not_judge(&last.name);
+        }
         let mut world = Self {
             judge: Judge::new(&people),
             server,
