@@ -239,9 +239,13 @@ impl Sessions {
         self.send(conn, frame.encode(), Lane::Direct, now, limits);
     }
 
-    /// Sends, or holds the frame back while waiting messages are being delivered.
+    /// Sends, or holds the frame back while waiting messages are being delivered. After the goodbye, which is
+    /// the last frame, nothing is sent any more: an answer that was still to come then comes to nobody.
     pub(super) fn send(&mut self, conn: ConnId, frame: Frame, lane: Lane, now: MonoMs, limits: &Limits) {
         let Some(session) = self.get_mut(conn) else { return };
+        if matches!(session.stage, Stage::Closing { .. }) {
+            return;
+        }
         let len = frame.len();
         if let Some(held) = &mut session.held {
             held.push(frame);
