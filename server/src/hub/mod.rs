@@ -413,7 +413,8 @@ impl Hub {
         let frame = ServerFrame::Ping.encode();
         self.sessions.send_now(conn, frame, Lane::Direct, self.now.mono, &self.limits);
         if let Some(session) = self.sessions.get_mut(conn) {
-            session.pinged_at = Some(self.now.mono);
+            // Whoever has not answered an earlier one does not get more time by being asked again.
+            session.pinged_at.get_or_insert(self.now.mono);
         }
     }
 
