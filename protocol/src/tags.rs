@@ -98,6 +98,7 @@ const SENT_AT: FieldSpec = field("sent-at", "time");
 
 const GREETING: &[State] = &[State::Greeting];
 const LOGIN: &[State] = &[State::Login];
+const BEFORE_CHAT: &[State] = &[State::Greeting, State::Login];
 const CHAT: &[State] = &[State::Chat];
 const ANY: &[State] = &[State::Greeting, State::Login, State::Chat];
 
@@ -230,10 +231,10 @@ pub static TAGS: &[TagSpec] = &[
     ),
     from_server(
         "login-refused",
-        LOGIN,
+        BEFORE_CHAT,
         &[field("code", "word"), field("retry-after", "number")],
         Payload::Text,
-        "Answers a wrong `proof`; the server then closes. Retry-after: seconds until the lock ends, 0 when there is none. Payload: the reason for people.",
+        "Answers a wrong `proof`, or comes first of all when there is no room for another log-in; the server then closes. Retry-after: seconds until the lock ends, 0 when there is none. Payload: the reason for people.",
     ),
     from_server(
         "deliver",
