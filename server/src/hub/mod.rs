@@ -163,6 +163,13 @@ impl Hub {
                 self.end(conn, Ending::Goodbye(GoodbyeReason::TooSlow, text.to_owned()));
                 continue;
             }
+            // What is read must contain what was to be written before: a user who takes the place of his own
+            // dead connection in this very turn gets what that one left unacknowledged.
+            if self.sessions.is_load_next()
+                && let Some((batch, operations)) = self.ledger.close_batch()
+            {
+                return Some(Effect::Commit { batch, operations });
+            }
             if let Some(effect) = self.sessions.pop_effect() {
                 return Some(effect);
             }
@@ -593,6 +600,7 @@ impl Hub {
                 Promise::Kept { to, sequence, from, id, text_len } => {
                     post.kept(desk, durable, &to, (&from, id, sequence), text_len);
                 }
+                Promise::Dropped { to, sequence } => post.dropped(durable, &to, sequence),
                 Promise::Blocked { conn, request, by, user } => {
                     let undo = || blocks.remove(&by, &user);
                     chat::settle_block(desk, durable, Waiter { conn, request }, undo);
