@@ -602,12 +602,12 @@ impl Hub {
                 }
                 Promise::Dropped { to, sequence } => post.dropped(durable, &to, sequence),
                 Promise::Blocked { conn, request, by, user } => {
-                    let undo = || blocks.remove(&by, &user);
-                    chat::settle_block(desk, durable, Waiter { conn, request }, undo);
+                    blocks.settle(&by, &user, true, durable);
+                    chat::settle_block(desk, durable, Waiter { conn, request });
                 }
                 Promise::Unblocked { conn, request, by, user } => {
-                    let undo = || blocks.add(&by, user);
-                    chat::settle_block(desk, durable, Waiter { conn, request }, undo);
+                    blocks.settle(&by, &user, false, durable);
+                    chat::settle_block(desk, durable, Waiter { conn, request });
                 }
             }
         }
