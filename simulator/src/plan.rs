@@ -43,7 +43,7 @@ impl Plan {
             plain_password: dice.chance(40),
             drifting_clocks: dice.chance(400),
             loopback: dice.chance(600),
-            chaos_ms: (0..dice.size(1, 2)).map(|_| dice.between(10_000, 60_000)).collect(),
+            chaos_ms: (0..dice.size(1, 2)).map(|_| dice.between(10_000, 40_000)).collect(),
             weather: Weather {
                 delay_max_ms: if stormy { dice.skewed(1, 3_000) } else { dice.between(0, 20) },
                 capacity,
@@ -57,7 +57,7 @@ impl Plan {
             },
             text_len_max,
             pause_max_ms: dice.skewed(200, 4_000),
-            fault_pause_max_ms: stormy.then(|| dice.skewed(500, 15_000)),
+            fault_pause_max_ms: stormy.then(|| dice.skewed(1_500, 15_000)),
             hostiles: if dice.chance(500) { dice.size(1, 4) } else { 0 },
             sudden_stop: dice.chance(100),
             removal: dice.chance(80),

@@ -124,7 +124,8 @@ impl Rig {
         let core = Core::new(setup, seen, net.dice.seed(), machine.now(net.now_ms));
         net.note(format_args!("client {id}: starts for {}", owner.name));
         net.wake(net.now_ms, Actor::Rig(id));
-        let commands_left = net.dice.skewed(0, 150);
+        // A few leave at once; a log-in costs far more than a command, so most stay.
+        let commands_left = if net.dice.chance(150) { net.dice.below(3) } else { net.dice.between(10, 150) };
         Some(Self {
             id,
             person,

@@ -141,6 +141,9 @@ impl Tap {
 
     /// The verdict in what waits to be sent. A proof that was neither refused nor welcomed at once was right.
     fn verdict(&self, waiting: &[u8]) -> Verdict {
+        if self.said_goodbye {
+            return Verdict::Goodbye;
+        }
         let mut decoder = FrameDecoder::new(FRAME_LEN_MAX);
         // What has left of a frame that is still on its way comes first.
         decoder.push(&self.down_tail);

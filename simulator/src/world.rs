@@ -144,7 +144,7 @@ impl World {
 
     fn bury(&mut self, id: u32) {
         if let Some(rig) = self.rigs.remove(&id) {
-            let pause_ms = self.net.dice.skewed(0, 10_000);
+            let pause_ms = self.net.dice.between(0, 6_000);
             self.net.wake(self.net.now_ms + pause_ms, Actor::Person(rig.person));
         }
     }
@@ -238,7 +238,7 @@ impl World {
 
     fn turn_faults(&mut self) {
         let Some(pause_max_ms) = self.plan.fault_pause_max_ms.filter(|_| !self.is_calm()) else { return };
-        let next_ms = self.net.now_ms + 10 + self.net.dice.skewed(0, pause_max_ms);
+        let next_ms = self.net.now_ms + self.net.dice.between(10, pause_max_ms);
         self.net.wake(next_ms, Actor::Faults);
         let cables = self.net.cable_ids();
         let cable = self.net.dice.pick(&cables).copied().unwrap_or_default();
