@@ -71,14 +71,15 @@ fn limits(dice: &mut Dice) -> Limits {
     let defaults = Limits::default();
     let seconds = |dice: &mut Dice, low: u64, high: u64| Duration::from_millis(dice.between(low * 1_000, high * 1_000));
     let soft = dice.skewed_size(1_024, defaults.outbox_len_soft);
+    let keep_alive = seconds(dice, 2, 45);
     let hard = dice.skewed_size(soft * 2, soft * 64);
     Limits {
         lock_out: if dice.chance(900) { Some(seconds(dice, 3, 60)) } else { None },
         inactivity: if dice.chance(700) { Some(seconds(dice, 10, 120)) } else { None },
         login_deadline: seconds(dice, 4, 10),
         logging_in_per_address_max: dice.size(2, 8),
-        keep_alive: seconds(dice, 2, 45),
-        keep_alive_answer: seconds(dice, 1, 15),
+        keep_alive,
+        keep_alive_answer: seconds(dice, 1, 15).min(keep_alive),
         probe_answer: seconds(dice, 1, 3),
         outbox_len_soft: soft,
         outbox_soft_patience: seconds(dice, 1, 10),

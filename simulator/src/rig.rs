@@ -40,6 +40,8 @@ pub(crate) struct Rig {
     exited_at_ms: Option<u64>,
     crashed: bool,
     idle_timeouts: (u64, u32),
+    /// When it was told of a wrong password that another try may follow.
+    refused_at_step: Option<u64>,
     shown: Vec<(Username, protocol::MessageId)>,
 }
 
@@ -143,6 +145,7 @@ impl Rig {
             exited_at_ms: None,
             crashed: false,
             idle_timeouts: (0, 0),
+            refused_at_step: None,
             shown: Vec::new(),
         })
     }
@@ -239,6 +242,9 @@ impl Rig {
                 Effect::Show(event) => self.show(room, &event),
                 Effect::Exit { code, complaint } => {
                     room.net.note(format_args!("client {}: exit {code} {complaint:?}", self.id));
+                    if self.refused_at_step == Some(room.net.step) && code == 1 {
+                        room.judge.fail(format!("client {} gave up after a try that was not the last", self.id));
+                    }
                     self.exited_at_ms = Some(room.net.now_ms);
                     self.hanging_up = true;
                 }
@@ -274,6 +280,7 @@ impl Rig {
                     judge.shown(person, &mut self.memory, &shown);
                 }
             }
+            Event::LoginFailed { is_final: false, .. } => self.refused_at_step = Some(net.step),
             _ => {}
         }
         match self.diary.shown(event) {
