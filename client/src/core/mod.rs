@@ -496,6 +496,10 @@ impl Core {
             let Some(body) = decoder.next_body()? else { break };
             let frame = ServerFrame::decode(body, state)?;
             self.handle_frame(frame)?;
+            if self.link.is_none() || matches!(self.stage, Stage::Over) {
+                // Hung up: what is left came over a connection that is no more, and not over the next one.
+                break;
+            }
             // The next frame may answer what only goes out now.
             self.advance();
         }
