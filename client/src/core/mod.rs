@@ -304,7 +304,8 @@ impl Core {
 
     /// Whether another line may be read.
     pub fn wants_input(&self) -> bool {
-        !self.input_ended && self.lines.len() < LINES_MAX
+        let leaving = matches!(self.stage, Stage::Leaving { .. } | Stage::Over);
+        !leaving && !self.input_ended && self.lines.len() < LINES_MAX
     }
 
     /// What the next line will be taken for.
