@@ -113,9 +113,10 @@ impl Diary {
                     _ => News::None,
                 }
             }
-            Event::LoginFailed { .. } | Event::Message { .. } | Event::Broadcast { .. } | Event::Notice { .. } => {
-                News::None
-            }
+            Event::LoginFailed { .. }
+            | Event::Message { .. }
+            | Event::Broadcast { .. }
+            | Event::Notice { .. } => News::None,
         };
         self.busy |= self.online && !is_waiting && !is_login && !local;
         Ok(news)
@@ -139,7 +140,9 @@ impl Diary {
             // What stands behind a logout is not read.
             Some(at) => at + 1,
             // Neither is what had not been sent when the user wanted out.
-            None if self.interrupted => self.typed.iter().rposition(|typed| typed.answered).map_or(0, |at| at + 1),
+            None if self.interrupted => {
+                self.typed.iter().rposition(|typed| typed.answered).map_or(0, |at| at + 1)
+            }
             None => self.typed.len(),
         };
         match self.typed.iter().take(read).position(|typed| !typed.answered) {
@@ -176,7 +179,9 @@ impl Diary {
             (What::Letter(token), Outcome::Message { id, state, .. }) => {
                 return Ok(News::Letter(token, Ok(Some(*state)), Some(*id)));
             }
-            (What::Letter(token), Outcome::Broadcast { .. }) => return Ok(News::Letter(token, Ok(None), None)),
+            (What::Letter(token), Outcome::Broadcast { .. }) => {
+                return Ok(News::Letter(token, Ok(None), None));
+            }
             (What::Block(user, step), Outcome::Block { .. }) => return Ok(News::Blocked(user, step)),
             (What::Unblock(user), _) => return Ok(News::UnblockAnswered(user)),
             (_, Outcome::WhoElse { users }) => {

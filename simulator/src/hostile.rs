@@ -102,7 +102,10 @@ impl Hostile {
             Trade::Drip => {
                 self.send(&hello);
                 self.send(&ClientFrame::Ping);
-                self.send(&ClientFrame::Auth { mechanism: Mechanism::Sha256, client_first: "n,,n=ada,r=abc" });
+                self.send(&ClientFrame::Auth {
+                    mechanism: Mechanism::Sha256,
+                    client_first: "n,,n=ada,r=abc",
+                });
             }
             Trade::Flood { .. } => {
                 self.send(&hello);
@@ -110,7 +113,10 @@ impl Hostile {
                 if let Some(name) = dice.pick(&names) {
                     let nonce = Nonce::new(first_18(dice.seed()));
                     let (first, client_first) = scram::ClientFirst::new(name.as_str(), nonce, None);
-                    self.send(&ClientFrame::Auth { mechanism: Mechanism::Sha256, client_first: &client_first });
+                    self.send(&ClientFrame::Auth {
+                        mechanism: Mechanism::Sha256,
+                        client_first: &client_first,
+                    });
                     self.login = Login::First(first);
                 }
             }
@@ -166,7 +172,9 @@ impl Hostile {
             let states = [State::Greeting, State::Login];
             match states.iter().find_map(|&state| ServerFrame::decode(body, state).ok()) {
                 Some(ServerFrame::Challenge { server_first }) => {
-                    let Login::First(first) = core::mem::replace(&mut self.login, Login::Proven) else { return };
+                    let Login::First(first) = core::mem::replace(&mut self.login, Login::Proven) else {
+                        return;
+                    };
                     let Ok(challenge) = first.read_challenge(server_first) else { return };
                     // Both accounts' passwords are tried: every other log-in is a wrong one.
                     let names = people::hostile_names();

@@ -165,12 +165,7 @@ impl Judge {
     }
 
     /// Something was shown to a person by the client with that memory.
-    pub(crate) fn shown(
-        &mut self,
-        person: &mut Person,
-        memory: &mut Memory,
-        shown: &Shown<'_>,
-    ) {
+    pub(crate) fn shown(&mut self, person: &mut Person, memory: &mut Memory, shown: &Shown<'_>) {
         if !self.names.contains(shown.from) {
             // From a hostile program: whatever it says.
             return;
@@ -225,9 +220,8 @@ impl Judge {
     /// A message that was confirmed to its sender and never shown. It may still wait in `store`, if given.
     pub(crate) fn find_lost(&self, store: Option<&Store>) -> Option<u64> {
         let is_lost = |letter: &Letter| {
-            let waits = store
-                .zip(letter.to.as_ref())
-                .is_some_and(|(store, to)| store.holds(to, &letter.text));
+            let waits =
+                store.zip(letter.to.as_ref()).is_some_and(|(store, to)| store.holds(to, &letter.text));
             matches!(letter.outcome, Some(Ok(Some(_)))) && letter.shown == 0 && !waits
         };
         self.letters.iter().find_map(|(&token, letter)| is_lost(letter).then_some(token))
@@ -237,7 +231,8 @@ impl Judge {
     pub(crate) fn check_confirmed(&mut self, store: Option<&Store>) {
         let lost = self.find_lost(store).and_then(|token| Some((token, self.letters.get(&token)?)));
         if let Some((token, Letter { from, to, outcome, .. })) = lost {
-            let what = format!("message #{token} of {from} to {to:?} was confirmed ({outcome:?}) and is lost");
+            let what =
+                format!("message #{token} of {from} to {to:?} was confirmed ({outcome:?}) and is lost");
             self.fail(what);
         }
     }

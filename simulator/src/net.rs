@@ -224,9 +224,7 @@ impl Net {
         let ended = pipe.pieces.is_empty() && pipe.fin_at_ms.is_some_and(|at_ms| at_ms <= self.now_ms);
         let arrived = pipe.pieces.front().is_some_and(|&(at_ms, _)| at_ms <= self.now_ms);
         end.is_gone(self.now_ms)
-            || (cable.hole_since_ms.is_none()
-                && pipe.stalled_until_ms <= self.now_ms
-                && (ended || arrived))
+            || (cable.hole_since_ms.is_none() && pipe.stalled_until_ms <= self.now_ms && (ended || arrived))
     }
 
     /// Tells the other side that no more comes.
@@ -317,7 +315,11 @@ impl Net {
 }
 
 fn cut(dice: &mut Dice, weather: &Weather, len: usize) -> usize {
-    if len > 1 && dice.chance(weather.cut) { dice.skewed_size(1, weather.piece_len_max.min(len)) } else { len }
+    if len > 1 && dice.chance(weather.cut) {
+        dice.skewed_size(1, weather.piece_len_max.min(len))
+    } else {
+        len
+    }
 }
 
 impl Cable {

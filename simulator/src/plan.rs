@@ -69,7 +69,8 @@ impl Plan {
 /// Limits so small that they are hit, yet such that a patient reader of one message at a time gets by.
 fn limits(dice: &mut Dice) -> Limits {
     let defaults = Limits::default();
-    let seconds = |dice: &mut Dice, low: u64, high: u64| Duration::from_millis(dice.between(low * 1_000, high * 1_000));
+    let seconds =
+        |dice: &mut Dice, low: u64, high: u64| Duration::from_millis(dice.between(low * 1_000, high * 1_000));
     let soft = dice.skewed_size(1_024, defaults.outbox_len_soft);
     let keep_alive = seconds(dice, 2, 45);
     let hard = dice.skewed_size(soft * 2, soft * 64);

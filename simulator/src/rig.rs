@@ -243,7 +243,8 @@ impl Rig {
                 Effect::Exit { code, complaint } => {
                     room.net.note(format_args!("client {}: exit {code} {complaint:?}", self.id));
                     if self.refused_at_step == Some(room.net.step) && code == 1 {
-                        room.judge.fail(format!("client {} gave up after a try that was not the last", self.id));
+                        room.judge
+                            .fail(format!("client {} gave up after a try that was not the last", self.id));
                     }
                     self.exited_at_ms = Some(room.net.now_ms);
                     self.hanging_up = true;
@@ -335,7 +336,10 @@ impl Rig {
     }
 
     fn type_lines(&mut self, room: &mut Room<'_>) {
-        while self.exited_at_ms.is_none() && self.core.wants_input() && self.next_line_at_ms <= room.net.now_ms {
+        while self.exited_at_ms.is_none()
+            && self.core.wants_input()
+            && self.next_line_at_ms <= room.net.now_ms
+        {
             let Some(line) = self.next_line(room) else { return };
             let now = self.machine.now(room.net.now_ms);
             self.core.handle_input(now, line.as_ref().map_or(Input::EndOfInput, |l| Input::Line(l.clone())));
@@ -362,8 +366,14 @@ impl Rig {
                 self.commands_left -= 1;
                 let names: Vec<Username> = room.people.iter().map(|person| person.name.clone()).collect();
                 let me = names.get(self.person)?;
-                let author =
-                    Author { me, rig: self.id, names: &names, text_len_max: room.text_len_max, now_ms, step: room.net.step };
+                let author = Author {
+                    me,
+                    rig: self.id,
+                    names: &names,
+                    text_len_max: room.text_len_max,
+                    now_ms,
+                    step: room.net.step,
+                };
                 Some(Some(script::any_line(&author, &mut room.net.dice, room.judge, &mut self.diary)))
             }
             Habits::Quiet { pause_ms } => {
@@ -421,8 +431,9 @@ impl Rig {
 
     fn plan_next_turn(&mut self, net: &mut Net) {
         let me = Actor::Rig(self.id);
-        let line = (self.exited_at_ms.is_none() && self.next_line_at_ms != u64::MAX && self.core.wants_input())
-            .then_some(self.next_line_at_ms);
+        let line =
+            (self.exited_at_ms.is_none() && self.next_line_at_ms != u64::MAX && self.core.wants_input())
+                .then_some(self.next_line_at_ms);
         let timeout = self.core.poll_timeout().map(|deadline| self.machine.world_ms(deadline));
         let dial = self.dial.as_ref().map(|&(at_ms, _)| at_ms);
         let last_words = self.exited_at_ms.map(|at_ms| at_ms + LAST_WORDS_MS);
@@ -447,7 +458,9 @@ impl core::fmt::Display for Brief<'_> {
                 write!(f, "shows {} from {from} to all", text.split(' ').next().unwrap_or_default())
             }
             Event::Ok { number, outcome } => match outcome {
-                client::core::Outcome::Message { to, state, .. } => write!(f, "ok {number}: to {to}: {state:?}"),
+                client::core::Outcome::Message { to, state, .. } => {
+                    write!(f, "ok {number}: to {to}: {state:?}")
+                }
                 client::core::Outcome::Help { .. } => write!(f, "ok {number}: help"),
                 other => write!(f, "ok {number}: {other:?}"),
             },

@@ -220,7 +220,9 @@ impl Server {
 
     fn read(&mut self, net: &mut Net, judge: &mut Judge, now: Now) {
         for index in 0..self.slots.len() {
-            let Some(slot) = self.slots.get(index).filter(|slot| slot.reading && !slot.closed) else { continue };
+            let Some(slot) = self.slots.get(index).filter(|slot| slot.reading && !slot.closed) else {
+                continue;
+            };
             let Some(cable) = slot.cable else { continue };
             let conn =
                 ConnId { index: u32::try_from(index).unwrap_or(u32::MAX), generation: slot.generation };
@@ -228,7 +230,12 @@ impl Server {
                 Read::Nothing => {}
                 Read::Bytes(bytes) => {
                     self.progress = true;
-                    net.note(format_args!("server: {}.{} brings {} bytes", conn.index, conn.generation, bytes.len()));
+                    net.note(format_args!(
+                        "server: {}.{} brings {} bytes",
+                        conn.index,
+                        conn.generation,
+                        bytes.len()
+                    ));
                     if let Some(tap) = self.taps.get_mut(&conn) {
                         tap.received(&bytes);
                     }
@@ -412,9 +419,10 @@ impl Server {
             judge.fail(format!("the hub spins: at {:?} its next timer is {timer:?}", now.mono));
             return;
         }
-        let readable = self.slots.iter().any(|slot| {
-            slot.reading && slot.cable.is_some_and(|cable| net.is_readable(cable, Side::Server))
-        });
+        let readable = self
+            .slots
+            .iter()
+            .any(|slot| slot.reading && slot.cable.is_some_and(|cable| net.is_readable(cable, Side::Server)));
         if readable || self.hub.is_dirty() || !self.unfinished.is_empty() {
             // Time passes even for a busy server, or nobody else would ever get a turn.
             let pause_ms = u64::from(net.dice.chance(100));

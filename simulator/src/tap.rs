@@ -119,8 +119,7 @@ impl Tap {
             }
             if let Some((request, is_last)) = answer_of(&frame) {
                 let count = self.asked.get_mut(&request).filter(|count| **count > 0);
-                let count =
-                    count.ok_or_else(|| format!("the hub answered what was not asked: {frame:?}"))?;
+                let count = count.ok_or_else(|| format!("the hub answered what was not asked: {frame:?}"))?;
                 *count -= u32::from(is_last);
             }
         }
@@ -240,7 +239,11 @@ impl LockOuts {
             (Verdict::Welcome | Verdict::Probing | Verdict::Refused(LoginRefusal::AlreadyOnline, _), _) => {
                 count.wrong = 0;
                 if let Some(until) = locked_until {
-                    return Err(format!("'{name}' got past his lock at {}, {} ms early", now.0, until.0 - now.0));
+                    return Err(format!(
+                        "'{name}' got past his lock at {}, {} ms early",
+                        now.0,
+                        until.0 - now.0
+                    ));
                 }
             }
             (Verdict::Refused(LoginRefusal::BadCredentials, _), Some(_)) => {

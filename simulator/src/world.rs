@@ -47,17 +47,34 @@ pub(crate) struct World {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    Chaos { until_ms: u64 },
+    Chaos {
+        until_ms: u64,
+    },
     /// Nothing new happens; then everybody asks who is there.
-    Resting { until_ms: u64 },
-    RestAsked { until_ms: u64 },
-    Leaving { until_ms: u64 },
+    Resting {
+        until_ms: u64,
+    },
+    RestAsked {
+        until_ms: u64,
+    },
+    Leaving {
+        until_ms: u64,
+    },
     /// Everyone logs in again and gets what waited.
-    Back { until_ms: u64 },
-    BackAsked { until_ms: u64 },
+    Back {
+        until_ms: u64,
+    },
+    BackAsked {
+        until_ms: u64,
+    },
     /// Some leave, and the others notice.
-    Parting { until_ms: u64, asked: bool },
-    Stopping { until_ms: u64 },
+    Parting {
+        until_ms: u64,
+        asked: bool,
+    },
+    Stopping {
+        until_ms: u64,
+    },
     Over,
 }
 
@@ -178,9 +195,9 @@ impl World {
         let is_calm = self.is_calm();
         let Self { net, judge, people, plan, rigs, sabotage, .. } = self;
         let text_len_max = plan.text_len_max;
-        let mut room =
-            Room { net, judge, people, text_len_max, refusals: 0, is_calm, sabotage: *sabotage };
-        if let Some(rig) = Rig::start((id, person), &mut room, plan.drifting_clocks, habits, wrong_passwords) {
+        let mut room = Room { net, judge, people, text_len_max, refusals: 0, is_calm, sabotage: *sabotage };
+        if let Some(rig) = Rig::start((id, person), &mut room, plan.drifting_clocks, habits, wrong_passwords)
+        {
             rigs.insert(id, rig);
         }
     }
@@ -248,7 +265,8 @@ impl World {
             0..6 => {
                 let reader = if self.net.dice.chance(500) { Side::Client } else { Side::Server };
                 let span_ms = self.net.dice.skewed(100, 20_000);
-                self.net.note(format_args!("fault: cable {cable} stalls towards {reader:?} for {span_ms} ms"));
+                self.net
+                    .note(format_args!("fault: cable {cable} stalls towards {reader:?} for {span_ms} ms"));
                 self.net.stall(cable, reader, span_ms);
             }
             6 | 7 => {
@@ -402,13 +420,11 @@ impl World {
 
     fn see_leaving(&mut self, too_late: bool) {
         let connections = self.server.connections_count();
-        if self.rigs.is_empty()
-            && self.hostiles.is_empty()
-            && connections == 0
-            && self.server.store.is_idle()
+        if self.rigs.is_empty() && self.hostiles.is_empty() && connections == 0 && self.server.store.is_idle()
         {
             if self.server.waiting_len() > 0 || self.server.online_count() > 0 {
-                self.judge.fail("everyone has left, but something still waits or somebody is online".to_owned());
+                self.judge
+                    .fail("everyone has left, but something still waits or somebody is online".to_owned());
             }
             self.set_phase(Phase::Back { until_ms: self.net.now_ms + 2 * REST_MS });
             for index in 0..self.people.len() {
