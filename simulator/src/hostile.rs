@@ -35,6 +35,7 @@ pub(crate) struct Hostile {
     trade: Trade,
     cable: Option<CableId>,
     waiting: Vec<u8>,
+    sent_len: usize,
     decoder: FrameDecoder,
     login: Login,
     next_byte_at_ms: u64,
@@ -72,6 +73,7 @@ impl Hostile {
             trade,
             cable: Some(cable),
             waiting: Vec::new(),
+            sent_len: 0,
             decoder: FrameDecoder::new(FRAME_LEN_MAX),
             login: Login::None,
             next_byte_at_ms: net.now_ms,
@@ -208,10 +210,16 @@ impl Hostile {
             self.next_byte_at_ms = net.now_ms + 700;
             net.wake(self.next_byte_at_ms, Actor::Hostile(self.id));
         }
-        while !self.waiting.is_empty() {
-            let len = if self.trade == Trade::Drip { 1 } else { self.waiting.len() };
-            match net.write(cable, Side::Client, self.waiting.get(..len).unwrap_or_default()) {
-                Written::Took(len) => drop(self.waiting.drain(..len)),
+        loop {
+            let mut rest = self.waiting.get(self.sent_len..).unwrap_or_default();
+            if self.trade == Trade::Drip {
+                rest = rest.get(..1).unwrap_or_default();
+            }
+            if rest.is_empty() {
+                return;
+            }
+            match net.write(cable, Side::Client, rest) {
+                Written::Took(len) => self.sent_len += len,
                 Written::Full => return,
                 Written::Broken => return self.hang_up(net),
             }

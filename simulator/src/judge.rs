@@ -129,7 +129,8 @@ impl Judge {
         self.blocks.remove(&pair);
         let (last_step, open) = self.unblocks.entry(pair).or_default();
         (*last_step, *open) = (step, *open + 1);
-        for letter in self.letters.values_mut().filter(|l| l.from == *user && l.outcome.is_none()) {
+        let is_open = |outcome| matches!(outcome, None | Some(Err(ErrorCode::NotConfirmed)));
+        for letter in self.letters.values_mut().filter(|l| l.from == *user && is_open(l.outcome)) {
             letter.forbidden.remove(by);
         }
     }

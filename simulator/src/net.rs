@@ -91,7 +91,9 @@ struct End {
 #[derive(Debug, Default)]
 struct Pipe {
     /// With the time at which they arrive.
-    pieces: VecDeque<(u64, VecDeque<u8>)>,
+    pieces: VecDeque<(u64, Vec<u8>)>,
+    /// How much of the first piece was read.
+    front_read_len: usize,
     len: usize,
     last_arrival_ms: u64,
     /// When the writer's "no more comes" arrives, behind everything else.
@@ -173,7 +175,7 @@ impl Net {
         let pipe = cable.outgoing(side);
         pipe.last_arrival_ms = pipe.last_arrival_ms.max(arrival_ms);
         let at_ms = pipe.last_arrival_ms;
-        pipe.pieces.push_back((at_ms, taken.iter().copied().collect()));
+        pipe.pieces.push_back((at_ms, taken.to_vec()));
         pipe.len += len;
         let reader = cable.actor(side.other());
         self.trace.bytes(taken);
@@ -198,14 +200,18 @@ impl Net {
             self.wake(at_ms, reader);
             return Read::Nothing;
         }
-        let Some((_, piece)) = pipe.pieces.front_mut().filter(|&&mut (at_ms, _)| at_ms <= now_ms) else {
+        let Some((_, piece)) = pipe.pieces.front().filter(|&&(at_ms, _)| at_ms <= now_ms) else {
             let fin = pipe.fin_at_ms.filter(|_| pipe.pieces.is_empty());
             return if fin.is_some_and(|at_ms| at_ms <= now_ms) { Read::Ended } else { Read::Nothing };
         };
-        let len = cut(&mut self.dice, &self.weather, piece.len().min(len_max));
-        let bytes: Vec<u8> = piece.drain(..len).collect();
-        if piece.is_empty() {
+        let rest = piece.get(pipe.front_read_len..).unwrap_or_default();
+        let len = cut(&mut self.dice, &self.weather, rest.len().min(len_max));
+        let bytes = rest.get(..len).unwrap_or_default().to_vec();
+        if len == rest.len() {
             pipe.pieces.pop_front();
+            pipe.front_read_len = 0;
+        } else {
+            pipe.front_read_len += len;
         }
         pipe.len -= len;
         if std::mem::take(&mut pipe.writer_waits) {
