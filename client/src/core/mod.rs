@@ -321,7 +321,8 @@ impl Core {
 
     /// Whether another line may be read.
     pub fn wants_input(&self) -> bool {
-        !self.input_ended && self.lines.len() < LINES_MAX
+        let leaving = matches!(self.stage, Stage::Leaving { .. } | Stage::Over);
+        !leaving && !self.input_ended && self.lines.len() < LINES_MAX
     }
 
     /// What the next line will be taken for.
@@ -451,6 +452,10 @@ impl Core {
             let Some(body) = decoder.next_body()? else { break };
             let frame = ServerFrame::decode(body, state)?;
             self.handle_frame(frame)?;
+            if self.link.is_none() || matches!(self.stage, Stage::Over) {
+                // Hung up: what is left came over a connection that is no more, and not over the next one.
+                break;
+            }
             // The next frame may answer what only goes out now.
             self.advance();
         }

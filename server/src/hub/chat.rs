@@ -111,7 +111,7 @@ pub(super) fn block(
     if let Err(code) = checked {
         return desk.refuse(asker.waiter, code);
     }
-    blocks.add(&by, user.clone());
+    blocks.change(&by, &user, true);
     let Waiter { conn, request } = asker.waiter;
     desk.ledger.promise(
         StoreOperation::Block { by: by.clone(), user: user.clone() },
@@ -136,7 +136,7 @@ pub(super) fn unblock(
     if let Err(code) = checked {
         return desk.refuse(asker.waiter, code);
     }
-    blocks.remove(&by, &user);
+    blocks.change(&by, &user, false);
     let Waiter { conn, request } = asker.waiter;
     desk.ledger.promise(
         StoreOperation::Unblock { by: by.clone(), user: user.clone() },
@@ -144,13 +144,12 @@ pub(super) fn unblock(
     );
 }
 
-/// The store has answered for a block or an unblock: `undo` is what to do if it failed.
-pub(super) fn settle_block(desk: &mut Desk<'_>, durable: bool, waiter: Waiter, undo: impl FnOnce()) {
+/// The store has answered for a block or an unblock.
+pub(super) fn settle_block(desk: &mut Desk<'_>, durable: bool, waiter: Waiter) {
     if durable {
         let frame = ServerFrame::Done { request: waiter.request };
         desk.sessions.tell(waiter.conn, &frame, desk.now.mono, desk.limits);
     } else {
-        undo();
         desk.refuse(waiter, ErrorCode::StoreFailed);
     }
 }

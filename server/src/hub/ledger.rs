@@ -13,6 +13,8 @@ use super::effect::{ConnId, Sequence, StoreOperation};
 pub(super) enum Promise {
     /// A message was to be kept; its sender is told `stored`.
     Kept { to: Username, sequence: Sequence, from: Username, id: MessageId, text_len: usize },
+    /// A message was to be dropped.
+    Dropped { to: Username, sequence: Sequence },
     /// A block was to be remembered.
     Blocked { conn: ConnId, request: RequestId, by: Username, user: Username },
     /// An unblock was to be remembered.

@@ -172,6 +172,13 @@ impl Hub {
                 self.end(conn, Ending::Goodbye(GoodbyeReason::TooSlow, text.to_owned()));
                 continue;
             }
+            // What is read must contain what was to be written before: a user who takes the place of his own
+            // dead connection in this very turn gets what that one left unacknowledged.
+            if self.sessions.is_load_next()
+                && let Some((batch, operations)) = self.ledger.close_batch()
+            {
+                return Some(Effect::Commit { batch, operations });
+            }
             if let Some(effect) = self.sessions.pop_effect() {
                 return Some(effect);
             }
@@ -466,7 +473,8 @@ impl Hub {
         let frame = ServerFrame::Ping.encode();
         self.sessions.send_now(conn, frame, Lane::Direct, self.now.mono, &self.limits);
         if let Some(session) = self.sessions.get_mut(conn) {
-            session.pinged_at = Some(self.now.mono);
+            // Whoever has not answered an earlier one does not get more time by being asked again.
+            session.pinged_at.get_or_insert(self.now.mono);
         }
     }
 
@@ -658,13 +666,14 @@ impl Hub {
                 Promise::Kept { to, sequence, from, id, text_len } => {
                     post.kept(desk, durable, &to, (&from, id, sequence), text_len);
                 }
+                Promise::Dropped { to, sequence } => post.dropped(durable, &to, sequence),
                 Promise::Blocked { conn, request, by, user } => {
-                    let undo = || blocks.remove(&by, &user);
-                    chat::settle_block(desk, durable, Waiter { conn, request }, undo);
+                    blocks.settle(&by, &user, true, durable);
+                    chat::settle_block(desk, durable, Waiter { conn, request });
                 }
                 Promise::Unblocked { conn, request, by, user } => {
-                    let undo = || blocks.add(&by, user);
-                    chat::settle_block(desk, durable, Waiter { conn, request }, undo);
+                    blocks.settle(&by, &user, false, durable);
+                    chat::settle_block(desk, durable, Waiter { conn, request });
                 }
             }
         }

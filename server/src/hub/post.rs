@@ -50,6 +50,10 @@ struct Mailbox {
     /// Messages that are in the store, or are being written there.
     stored: usize,
     stored_len: usize,
+    /// Those of them that are being written.
+    writing: BTreeSet<Sequence>,
+    /// Acknowledged messages that the store failed to drop: they may still be in it.
+    undropped: BTreeSet<Sequence>,
     /// There while the user is online.
     delivery: Option<Delivery>,
     /// What was on its way when the last session ended: its client may have shown it, and may still say so.
@@ -194,9 +198,11 @@ impl PostOffice {
         let Some(delivery) = &mut mailbox.delivery else { return false };
         let Some(parcel) = delivery.take_sent(from, id) else { return false };
         if parcel.kept {
-            desk.ledger.note(StoreOperation::Drop { to: user.clone(), sequence: parcel.message.sequence });
+            let sequence = parcel.message.sequence;
+            mailbox.writing.remove(&sequence);
             mailbox.stored -= 1;
             mailbox.stored_len -= parcel.message.text.len();
+            desk.drop_message(user, sequence);
         }
         if let Some(waiter) = self.known.settle(from, id, Fate::Delivered) {
             desk.tell_fate(waiter, Fate::Delivered);
@@ -216,6 +222,9 @@ impl PostOffice {
             in_flight_len: 0,
             fresh: VecDeque::new(),
         };
+        for sequence in std::mem::take(&mut mailbox.undropped) {
+            desk.drop_message(user, sequence);
+        }
         if mailbox.stored > 0 {
             desk.sessions.hold(conn);
             delivery.load(desk, user, Sequence(0));
@@ -251,12 +260,12 @@ impl PostOffice {
             None => Backlog::Page { last: Sequence(0), more: false },
         };
         let since = desk.now.mono;
-        delivery.queue.extend(page.messages.into_iter().map(|message| Parcel {
-            message,
-            offline: true,
-            kept: true,
-            since,
-        }));
+        // What was written down since the log-in comes with the fresh ones.
+        let fresh: BTreeSet<Sequence> = delivery.fresh.iter().map(|parcel| parcel.message.sequence).collect();
+        let waited = page.messages.into_iter().filter(|message| {
+            !fresh.contains(&message.sequence) && !mailbox.undropped.contains(&message.sequence)
+        });
+        delivery.queue.extend(waited.map(|message| Parcel { message, offline: true, kept: true, since }));
         delivery.pump(desk, user);
     }
 
@@ -285,9 +294,10 @@ impl PostOffice {
         let Some(mailbox) = self.mailboxes.get_mut(user) else { return };
         let late = mailbox.late.as_mut().and_then(|late| late.messages.remove(&(from.clone(), id)));
         let Some((sequence, text_len)) = late else { return };
-        desk.ledger.note(StoreOperation::Drop { to: user.clone(), sequence });
+        mailbox.writing.remove(&sequence);
         mailbox.stored -= 1;
         mailbox.stored_len -= text_len;
+        desk.drop_message(user, sequence);
         if let Some(waiter) = self.known.settle(from, id, Fate::Delivered) {
             desk.tell_fate(waiter, Fate::Delivered);
         }
@@ -330,16 +340,18 @@ impl PostOffice {
         text_len: usize,
     ) {
         let (from, id, sequence) = message;
+        let Some(mailbox) = self.mailboxes.get_mut(to).filter(|mailbox| mailbox.writing.contains(&sequence))
+        else {
+            // Acknowledged meanwhile.
+            return;
+        };
+        mailbox.writing.remove(&sequence);
         if durable {
             if let Some(waiter) = self.known.settle(from, id, Fate::Stored) {
                 desk.tell_fate(waiter, Fate::Stored);
             }
             return;
         }
-        if let Some((_, Fate::Delivered)) = self.known.get(from, id) {
-            return;
-        }
-        let Some(mailbox) = self.mailboxes.get_mut(to) else { return };
         mailbox.stored -= 1;
         mailbox.stored_len -= text_len;
         if let Some(late) = &mut mailbox.late {
@@ -363,6 +375,14 @@ impl PostOffice {
         }
     }
 
+    /// The store has answered for a message that was to be dropped. A failed one is tried again at the next
+    /// log-in, so that a broken disk is not asked over and over.
+    pub(super) fn dropped(&mut self, durable: bool, user: &Username, sequence: Sequence) {
+        if !durable {
+            self.mailboxes.entry(user.clone()).or_default().undropped.insert(sequence);
+        }
+    }
+
     fn arm_patience(&mut self, desk: &mut Desk<'_>, user: &Username) {
         if self.patience.contains(user) {
             return;
@@ -379,9 +399,11 @@ impl PostOffice {
 
     /// A mailbox with nothing in it takes no memory.
     fn tidy(&mut self, user: &Username) {
-        if self.mailboxes.get(user).is_some_and(|mailbox| {
-            mailbox.stored == 0 && mailbox.delivery.is_none() && mailbox.late.is_none()
-        }) {
+        let is_empty = |mailbox: &Mailbox| {
+            let is_used = mailbox.delivery.is_some() || mailbox.late.is_some();
+            mailbox.stored == 0 && mailbox.undropped.is_empty() && !is_used
+        };
+        if self.mailboxes.get(user).is_some_and(is_empty) {
             self.mailboxes.remove(user);
         }
     }
@@ -393,6 +415,7 @@ impl Mailbox {
         let text_len = message.text.len();
         self.stored += 1;
         self.stored_len += text_len;
+        self.writing.insert(message.sequence);
         desk.ledger.promise(
             StoreOperation::Keep { to: user.clone(), message: message.clone() },
             Promise::Kept {
@@ -476,6 +499,12 @@ impl Delivery {
 }
 
 impl Desk<'_> {
+    /// Has the store forget a message.
+    fn drop_message(&mut self, user: &Username, sequence: Sequence) {
+        let operation = StoreOperation::Drop { to: user.clone(), sequence };
+        self.ledger.promise(operation, Promise::Dropped { to: user.clone(), sequence });
+    }
+
     /// Tells a sender how his message ended.
     pub(super) fn tell_fate(&mut self, waiter: Waiter, fate: Fate) {
         let request = waiter.request;

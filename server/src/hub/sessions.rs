@@ -431,6 +431,11 @@ impl Sessions {
         self.effects.push_back(effect);
     }
 
+    /// Whether the next effect reads the store.
+    pub(super) fn is_load_next(&self) -> bool {
+        matches!(self.effects.front(), Some(Effect::Load { .. }))
+    }
+
     pub(super) fn pop_effect(&mut self) -> Option<Effect> {
         self.effects.pop_front()
     }

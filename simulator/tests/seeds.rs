@@ -1,0 +1,92 @@
+//! Many histories, and the proof that the checks can fail.
+//!
+//! `PARLOUR_SEEDS` sets how many histories are lived through; each failure names the command that replays it.
+
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+};
+
+use simulator::{Failure, Sabotage, Summary, run};
+
+const SEEDS: u64 = 256;
+const THREADS: usize = 2;
+
+#[test]
+fn nothing_goes_wrong_whatever_happens() {
+    let seeds = std::env::var("PARLOUR_SEEDS").ok().map_or(SEEDS, |count| count.parse().unwrap());
+    let (next, failures, summaries) =
+        (AtomicU64::new(0), Mutex::new(Vec::new()), Mutex::new(Vec::<Summary>::new()));
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds {
+                        break;
+                    }
+                    match run(seed, false, None) {
+                        Ok(summary) => summaries.lock().unwrap().push(summary),
+                        Err(failure) => failures.lock().unwrap().push(failure),
+                    }
+                }
+            });
+        }
+    });
+    let failures = failures.into_inner().unwrap();
+    let texts: Vec<String> = failures.iter().map(Failure::to_string).collect();
+    assert!(failures.is_empty(), "{} of {seeds} failed:\n{}", failures.len(), texts.join("\n"));
+    // Histories in which hardly anything happens would prove nothing.
+    let summaries = summaries.into_inner().unwrap();
+    let (shown, confirmed): (u64, u64) =
+        summaries.iter().fold((0, 0), |(shown, confirmed), s| (shown + s.shown, confirmed + s.confirmed));
+    assert!(shown > 50 * seeds && confirmed > 30 * seeds, "only {shown} shown, {confirmed} confirmed");
+}
+
+#[test]
+fn a_seed_is_a_history() {
+    for seed in [3, 14, 15] {
+        let first = run(seed, false, None).unwrap();
+        assert_eq!(run(seed, false, None).unwrap(), first);
+    }
+    assert_ne!(run(3, false, None).unwrap().hash, run(4, false, None).unwrap().hash);
+}
+
+/// The first failure that a lie in the world leads to, and how many histories it took.
+fn caught(sabotage: Sabotage) -> String {
+    let failure = (0..40).find_map(|seed| run(seed, false, Some(sabotage)).err());
+    failure.unwrap_or_else(|| panic!("{sabotage:?} went unnoticed")).what
+}
+
+#[test]
+fn a_store_that_forgets_is_noticed() {
+    let what = caught(Sabotage::StoreForgets);
+    assert!(what.ends_with("and is lost"), "{what}");
+}
+
+#[test]
+fn a_store_that_mixes_up_the_order_is_noticed() {
+    let what = caught(Sabotage::StoreReverses);
+    assert!(what.contains(" behind #"), "{what}");
+}
+
+#[test]
+fn a_client_that_forgets_what_it_has_shown_is_noticed() {
+    let what = caught(Sabotage::SeenForgotten);
+    assert!(what.contains("was shown twice"), "{what}");
+}
+
+#[test]
+fn an_acknowledgement_of_what_was_never_shown_is_noticed() {
+    let what = caught(Sabotage::ScreenDark);
+    assert!(what.contains("nobody has shown it"), "{what}");
+}
+
+#[test]
+fn a_hub_whose_timers_never_fire_is_noticed() {
+    let what = caught(Sabotage::TimersSleep);
+    assert!(what.contains("dead and not found") || what.contains("spins"), "{what}");
+}
