@@ -67,7 +67,8 @@ main() {
 }
 
 clean_up() {
-    local status=$?
+    # A signal may come amid `IFS= read`, and what that sets holds here too.
+    local status=$? IFS=$' \t\n'
     trap - EXIT
     close_stage || true
     rm -rf "$home"

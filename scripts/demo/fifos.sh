@@ -4,7 +4,7 @@
 # in order, and has to be the expected one, so what must not happen is checked as well.
 
 # Seat N types through descriptor 10 + N and is read through 20 + N; 20 is the server's output.
-descriptors='11 12 13 14 20 21 22 23 24'
+descriptors=(11 12 13 14 20 21 22 23 24)
 pids=()
 
 run_stage() {
@@ -199,7 +199,7 @@ close_stage() {
 # A program that inherits the other end of another's pipe would keep it open.
 close_descriptors() {
     local fd
-    for fd in $descriptors; do
+    for fd in "${descriptors[@]}"; do
         eval "exec $fd<&-"
     done
 }
