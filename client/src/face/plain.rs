@@ -52,9 +52,9 @@ fn outcome_lines(number: u64, outcome: &Outcome) -> Vec<String> {
             let warning = if *blocked { "; some did not get it because they have blocked you" } else { "" };
             format!("sent to {}{warning}", users_count(*delivered))
         }
-        Outcome::WhoElse { users } => format!("online: {}", names(users)),
-        Outcome::WhoElseSince { users } => format!("online since then: {}", names(users)),
-        Outcome::BlockList { users } => format!("blocked: {}", names(users)),
+        Outcome::WhoElse { users } => format!("online: {}", names(users, "nobody else")),
+        Outcome::WhoElseSince { users } => format!("online since then: {}", names(users, "nobody else")),
+        Outcome::BlockList { users } => format!("blocked: {}", names(users, "nobody")),
         Outcome::Block { user } => format!("{user} is blocked"),
         Outcome::Unblock { user } => format!("{user} is not blocked any more"),
         Outcome::Logout => "goodbye".to_owned(),
@@ -69,9 +69,9 @@ fn users_count(count: u64) -> String {
     if count == 1 { "1 user".to_owned() } else { format!("{count} users") }
 }
 
-fn names(users: &[Username]) -> String {
+fn names(users: &[Username], none: &str) -> String {
     if users.is_empty() {
-        return "nobody else".to_owned();
+        return none.to_owned();
     }
     users.iter().map(Username::as_str).collect::<Vec<_>>().join(", ")
 }
