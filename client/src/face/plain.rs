@@ -95,7 +95,8 @@ mod tests {
             let lines = lines(&event);
             prop_assert_eq!(lines.len(), 1);
             prop_assert!(lines[0].starts_with("<ada> "));
-            prop_assert!(!lines[0].chars().any(|c| c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c)));
+            let touches = |c: char| c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c);
+            prop_assert!(!lines[0].chars().any(touches));
         }
     }
 }
