@@ -23,6 +23,7 @@ pub enum ServerFrame<'a> {
     LoginRefused { code: LoginRefusal, retry_after_s: u64, text: &'a str },
     Deliver { from: Username, id: MessageId, sent_at: UnixMs, offline: bool, text: &'a str },
     Announce { from: Username, id: MessageId, sent_at: UnixMs, text: &'a str },
+    Ready,
     Presence { changes: Vec<(Username, PresenceChange)> },
     Delivered { request: RequestId },
     Stored { request: RequestId },
@@ -71,6 +72,7 @@ impl<'a> ServerFrame<'a> {
                 sent_at: fields.take("sent-at")?,
                 text,
             },
+            "ready" => Self::Ready,
             "presence" => {
                 let mut changes = Vec::new();
                 while fields.more() {
@@ -138,6 +140,7 @@ impl<'a> ServerFrame<'a> {
             Self::Announce { from, id, sent_at, text } => {
                 FrameWriter::new("announce").field(from).field(id).field(sent_at).payload(text.as_bytes())
             }
+            Self::Ready => FrameWriter::new("ready").finish(),
             Self::Presence { changes } => {
                 let mut writer = FrameWriter::new("presence");
                 for (user, change) in changes {

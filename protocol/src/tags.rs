@@ -264,6 +264,13 @@ pub static TAGS: &[TagSpec] = &[
         Payload::Text,
         "A broadcast. Not acknowledged.",
     ),
+    from_server(
+        "ready",
+        CHAT,
+        &[],
+        Payload::None,
+        "Every message that waited was sent: comes once, behind them and before anything else. Whoever shows answers before it mixes them with old messages.",
+    ),
     repeating(
         from_server(
             "presence",

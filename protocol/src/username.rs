@@ -6,6 +6,8 @@ use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
 
 use thiserror::Error;
 
+use crate::printable::Printable;
+
 /// The most characters in a name.
 pub const USERNAME_CHARS_MAX: usize = 32;
 
@@ -23,7 +25,7 @@ pub enum UsernameError {
     #[error("a username has at most {USERNAME_CHARS_MAX} characters")]
     TooLong,
     /// A character outside the allowed set.
-    #[error("a username consists of letters, digits, '_', '-' and '.'; {} is none of them", .0.escape_unicode())]
+    #[error("a username consists of letters, digits, '_', '-' and '.'; '{}' is none of them", Printable(.0.encode_utf8(&mut [0; 4])))]
     Character(char),
 }
 

@@ -390,6 +390,7 @@ fn session_example() -> String {
     let text = "Are you there?";
     session.server(&ServerFrame::Deliver { from: name("grace"), id: waiting, sent_at, offline: true, text });
     session.client(&ClientFrame::Ack { from: name("grace"), id: waiting });
+    session.server(&ServerFrame::Ready);
     session.remark("Two requests at once, answered in another order.");
     session.client(&ClientFrame::Message {
         request: request(1),

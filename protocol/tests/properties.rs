@@ -82,6 +82,7 @@ impl Values {
             ServerFrame::LoginRefused { code: self.word(), retry_after_s: self.number, text },
             ServerFrame::Deliver { from: from.clone(), id, sent_at, offline: self.flag, text },
             ServerFrame::Announce { from, id, sent_at, text },
+            ServerFrame::Ready,
             ServerFrame::Presence { changes },
             ServerFrame::Delivered { request },
             ServerFrame::Stored { request },

@@ -190,9 +190,13 @@ fn unknown(typed: &str) -> Mistake {
     Mistake { command: shown, code: ErrorCode::UnknownCommand, text }
 }
 
-/// The command that a slip of the fingers would turn into what was typed: at most one slip for three letters.
+/// The command that was probably meant: what other programs call by that word, or what a slip of the fingers would
+/// turn into what was typed, at most one slip for three letters.
 fn nearest(typed: &str) -> Option<&'static str> {
     let typed = typed.to_lowercase();
+    if matches!(typed.as_str(), "exit" | "quit") {
+        return Some("logout");
+    }
     let slips = |word: &'static str| (strsim::damerau_levenshtein(word, &typed), word);
     let (count, word) = words().map(slips).min()?;
     (count <= (word.len() / 3).max(1)).then_some(word)
@@ -267,9 +271,13 @@ mod tests {
 
     #[test]
     fn near_misses_are_named() {
-        for (typed, meant) in
-            [("mesage", "message"), ("brodcast", "broadcast"), ("whoesle", "whoelse"), ("hlep", "help")]
-        {
+        for (typed, meant) in [
+            ("mesage", "message"),
+            ("brodcast", "broadcast"),
+            ("whoesle", "whoelse"),
+            ("hlep", "help"),
+            ("quit", "logout"),
+        ] {
             assert!(parse(typed).unwrap_err().text.contains(&format!("'{meant}'")), "{typed}");
         }
         assert!(!parse("xyzzy").unwrap_err().text.contains("mean"));

@@ -83,7 +83,7 @@ impl Core {
 
     /// Asks the server to end the session.
     pub(super) fn leave(&mut self, number: Option<u64>) {
-        let Stage::Online { user } = &self.stage else { return };
+        let Stage::Online { user, .. } = &self.stage else { return };
         let until = self.now.mono.after(LEAVING_TIME_MAX);
         self.stage = Stage::Leaving { user: user.clone(), until };
         self.lines.clear();

@@ -144,7 +144,7 @@ impl Core {
                 self.effects.push_back(Effect::Remember(shown));
             }
         }
-        self.stage = Stage::Online { user: user.clone() };
+        self.stage = Stage::Online { user: user.clone(), is_ready: false };
         self.show(Event::Login { user });
     }
 

@@ -187,6 +187,9 @@ enum Stage {
     },
     Online {
         user: Username,
+        /// Whether everything that waited has come. Commands wait for that, so that their answers do not come
+        /// between.
+        is_ready: bool,
     },
     /// A logout is on its way.
     Leaving {
@@ -376,8 +379,12 @@ impl Core {
                         break;
                     }
                 }
-                Stage::Online { .. } => return self.run_commands(),
-                Stage::Connecting | Stage::LoggingIn { .. } | Stage::Leaving { .. } | Stage::Over => return,
+                Stage::Online { is_ready: true, .. } => return self.run_commands(),
+                Stage::Connecting
+                | Stage::LoggingIn { .. }
+                | Stage::Online { .. }
+                | Stage::Leaving { .. }
+                | Stage::Over => return,
             }
         }
         if let Some(link) = &mut self.link {
@@ -482,6 +489,11 @@ impl Core {
                     self.show(Event::Broadcast { id, from, text: text.to_owned(), sent_at });
                 }
             }
+            ServerFrame::Ready => {
+                if let Stage::Online { is_ready, .. } = &mut self.stage {
+                    *is_ready = true;
+                }
+            }
             ServerFrame::Presence { changes } => {
                 for (user, change) in changes {
                     if self.user() != Some(&user) {
@@ -555,7 +567,7 @@ impl Core {
 
     fn user(&self) -> Option<&Username> {
         match &self.stage {
-            Stage::Online { user } | Stage::Leaving { user, .. } => Some(user),
+            Stage::Online { user, .. } | Stage::Leaving { user, .. } => Some(user),
             _ => None,
         }
     }

@@ -3,7 +3,7 @@
 //! What a user wrote stands behind his name in angle brackets, which no name can hold; every other line begins
 //! with `*`, `[` or a space. So nobody can write a line that looks like the server's, or like another user's.
 
-use protocol::{ErrorCode, PresenceChange, Username, printable::Printable};
+use protocol::{ErrorCode, PresenceChange, Username, printable::Printable, time::UnixMs};
 
 use super::time;
 use crate::core::{DisconnectReason, Event, MessageState, Outcome};
@@ -15,7 +15,7 @@ pub fn lines(event: &Event) -> Vec<String> {
         Event::LoginFailed { text, .. } => vec![format!("* Log-in refused: {}", Printable(text))],
         Event::Message { from, text, offline: false, .. } => vec![format!("<{from}> {}", Printable(text))],
         Event::Message { from, text, sent_at, .. } => {
-            vec![format!("<{from}, {}> {}", time(*sent_at), Printable(text))]
+            vec![format!("<{from}, {}> {}", readable_time(*sent_at), Printable(text))]
         }
         Event::Broadcast { from, text, .. } => vec![format!("<{from} to all> {}", Printable(text))],
         Event::Presence { user, change } => vec![match change {
@@ -52,9 +52,9 @@ fn outcome_lines(number: u64, outcome: &Outcome) -> Vec<String> {
             let warning = if *blocked { "; some did not get it because they have blocked you" } else { "" };
             format!("sent to {}{warning}", users_count(*delivered))
         }
-        Outcome::WhoElse { users } => format!("online: {}", names(users)),
-        Outcome::WhoElseSince { users } => format!("online since then: {}", names(users)),
-        Outcome::BlockList { users } => format!("blocked: {}", names(users)),
+        Outcome::WhoElse { users } => format!("online: {}", names(users, "nobody else")),
+        Outcome::WhoElseSince { users } => format!("online since then: {}", names(users, "nobody else")),
+        Outcome::BlockList { users } => format!("blocked: {}", names(users, "nobody")),
         Outcome::Block { user } => format!("{user} is blocked"),
         Outcome::Unblock { user } => format!("{user} is not blocked any more"),
         Outcome::Logout => "goodbye".to_owned(),
@@ -65,13 +65,20 @@ fn outcome_lines(number: u64, outcome: &Outcome) -> Vec<String> {
     vec![format!("[{number}] {line}")]
 }
 
+/// To the minute, in UTC.
+fn readable_time(at: UnixMs) -> String {
+    let full = time(at).to_string();
+    let minutes = full.get(..16).unwrap_or(&full);
+    format!("{} UTC", minutes.replace('T', " "))
+}
+
 fn users_count(count: u64) -> String {
     if count == 1 { "1 user".to_owned() } else { format!("{count} users") }
 }
 
-fn names(users: &[Username]) -> String {
+fn names(users: &[Username], none: &str) -> String {
     if users.is_empty() {
-        return "nobody else".to_owned();
+        return none.to_owned();
     }
     users.iter().map(Username::as_str).collect::<Vec<_>>().join(", ")
 }
@@ -80,7 +87,7 @@ fn names(users: &[Username]) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use protocol::{MessageId, time::UnixMs};
+    use protocol::MessageId;
 
     proptest! {
         #[test]

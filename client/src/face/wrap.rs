@@ -13,7 +13,7 @@ pub fn rows(line: &str, cols: usize) -> Vec<String> {
     let (mut row, mut width) = (String::new(), 0);
     // A screen too narrow for indent and text is left to the terminal.
     let cols = if cols < INDENT.len() + 4 { usize::MAX } else { cols };
-    for word in line.split_word_bounds() {
+    for word in words(line) {
         let word_width = word.width();
         if width + word_width > cols && word_width <= cols - INDENT.len() && !word.trim().is_empty() {
             rows.push(std::mem::replace(&mut row, INDENT.to_owned()));
@@ -33,6 +33,14 @@ pub fn rows(line: &str, cols: usize) -> Vec<String> {
     rows
 }
 
+/// The line in pieces that are best kept whole: words, and the spaces between them.
+fn words(line: &str) -> impl Iterator<Item = &str> {
+    line.split_inclusive(' ').flat_map(|piece| match piece.strip_suffix(' ') {
+        Some(word) => [word, " "],
+        None => [piece, ""],
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -42,6 +50,7 @@ mod tests {
     fn words_stay_whole_where_they_can() {
         assert_eq!(rows("<ada> one two three", 16), ["<ada> one two ", "    three"]);
         assert_eq!(rows("short", 80), ["short"]);
+        assert_eq!(rows("a moth in the relay.", 19), ["a moth in the ", "    relay."]);
         assert_eq!(rows("xxxxxxxxxxxxxxxxxxxx", 12), ["xxxxxxxxxxxx", "    xxxxxxxx"]);
         assert_eq!(rows("", 80), [""]);
     }

@@ -95,7 +95,8 @@ pub(super) fn auth(
     let parameters = accounts.parameters(&name);
     let nonce = Nonce::new(random.bytes());
     let (challenge, server_first) = first.challenge(&parameters.salt, parameters.iterations, &nonce);
-    *step = LoginStep::Challenged { name, challenge };
+    *step = LoginStep::Challenged { name: Arc::clone(&name), challenge };
+    session.claimed_name = Some(name);
     let frame = ServerFrame::Challenge { server_first: &server_first };
     desk.sessions.tell(conn, &frame, desk.now.mono, desk.limits);
     Ok(())

@@ -34,8 +34,9 @@ use std::collections::BTreeMap;
 
 use protocol::{
     ClientFrame, FrameDecoder, GoodbyeReason, LoginRefusal, PresenceChange, ProtocolError, RequestId,
-    ServerFrame, State, Username,
+    ServerFrame, State, Username, Word,
     limits::{FRAME_LEN_MAX, FRAME_LEN_MAX_BEFORE_LOGIN},
+    printable::Excerpt,
     random::RandomStream,
     time::{MonoMs, Now},
 };
@@ -517,7 +518,14 @@ impl Hub {
         }
         let text = refusal::login_text(code, retry_after);
         let retry_after_s = refusal::seconds(retry_after);
-        log::info!("log-in from {} refused: {}", self.peer(conn), protocol::Word::word(code));
+        let (peer, word) = (self.peer(conn), Word::word(code));
+        match self.sessions.get(conn).and_then(|session| session.claimed_name.as_deref()) {
+            Some(name) => {
+                let name = Excerpt { text: name, chars_max: 64 };
+                log::info!("log-in as {name} from {peer} refused: {word}");
+            }
+            None => log::info!("log-in from {peer} refused: {word}"),
+        }
         let frame = ServerFrame::LoginRefused { code, retry_after_s, text: &text };
         self.sessions.tell(conn, &frame, self.now.mono, &self.limits);
         self.end(conn, Ending::Goodbye(GoodbyeReason::Login, text));
@@ -642,7 +650,10 @@ impl Hub {
             }
             Ending::Goodbye(..) => PresenceChange::Logout,
         };
-        log::info!("{user} left: {}", protocol::Word::word(change));
+        match ending {
+            Ending::Goodbye(reason, _) => log::info!("{user} left: {}", Word::word(*reason)),
+            Ending::Gone => log::info!("{user} left: {}", Word::word(change)),
+        }
         if let Some(next) = challenger
             && let Some(session) = self.sessions.get_mut(next)
             && let Stage::Login(LoginStep::Probing { server_final, .. }) = &mut session.stage

@@ -228,6 +228,8 @@ impl PostOffice {
         if mailbox.stored > 0 {
             desk.sessions.hold(conn);
             delivery.load(desk, user, Sequence(0));
+        } else {
+            delivery.say_ready(desk);
         }
         mailbox.delivery = Some(delivery);
         // From here on these messages are this session's to acknowledge.
@@ -450,6 +452,7 @@ impl Delivery {
                 Backlog::Page { last, more: true } => return self.load(desk, user, last),
                 Backlog::Page { more: false, .. } => {
                     self.backlog = Backlog::Sent;
+                    self.say_ready(desk);
                     desk.sessions.release(self.conn, desk.now.mono, desk.limits);
                     self.queue.append(&mut self.fresh);
                 }
@@ -476,6 +479,12 @@ impl Delivery {
             self.in_flight_len += text.len();
             desk.sessions.send_now(self.conn, frame.encode(), Lane::Direct, desk.now.mono, desk.limits);
         }
+    }
+
+    /// What waited comes first, and this says that it did.
+    fn say_ready(&self, desk: &mut Desk<'_>) {
+        let frame = ServerFrame::Ready.encode();
+        desk.sessions.send_now(self.conn, frame, Lane::Direct, desk.now.mono, desk.limits);
     }
 
     fn take_sent(&mut self, from: &Username, id: MessageId) -> Option<Parcel> {

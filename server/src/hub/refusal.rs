@@ -9,7 +9,7 @@ pub(super) fn text(code: ErrorCode) -> &'static str {
     match code {
         ErrorCode::Myself => "That is you. Name somebody else.",
         ErrorCode::UnknownUser => {
-            "Nobody here has that name. Check the spelling; 'whoelse' lists who is online."
+            "Nobody here has that name. Check the spelling, and that capitals are right; 'whoelse' lists who is online."
         }
         ErrorCode::Offline => "That user is not online.",
         ErrorCode::Blocked => "That user has blocked you; he gets nothing from you.",

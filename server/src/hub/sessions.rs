@@ -5,7 +5,10 @@
 //! than this table.
 
 use core::net::IpAddr;
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use protocol::{
     Fingerprint, Frame, FrameDecoder, ServerFrame, State, Username, limits::FRAME_LEN_MAX_BEFORE_LOGIN,
@@ -75,6 +78,8 @@ pub(super) struct Session {
     pub(super) binding: Option<[u8; 32]>,
     /// The key of this client, from its `auth` on.
     pub(super) key: Option<Fingerprint>,
+    /// Who it says it is, from its `auth` on: for the log.
+    pub(super) claimed_name: Option<Arc<str>>,
     pub(super) decoder: FrameDecoder,
     pub(super) allowance: Allowance,
     pub(super) heard_at: MonoMs,
@@ -167,6 +172,7 @@ impl Sessions {
             stage: Stage::Greeting,
             binding: None,
             key: None,
+            claimed_name: None,
             decoder: FrameDecoder::new(FRAME_LEN_MAX_BEFORE_LOGIN),
             allowance: Allowance::new(limits.commands_burst, limits.commands_per_second, now),
             heard_at: now,

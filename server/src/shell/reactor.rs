@@ -297,7 +297,10 @@ impl Reactor {
                     let page = Some(self.store.load(&user, after, len_max));
                     self.hub.handle_input(now, Input::Loaded { conn, page });
                 }
-                Effect::Stopped => self.stopped = true,
+                Effect::Stopped => {
+                    log::info!("stopped");
+                    self.stopped = true;
+                }
             }
         }
     }
