@@ -2,10 +2,11 @@
 //!
 //! Owns the one build of both; must not start them.
 
-use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::SystemTime;
+use std::{env, fs};
 
 /// The client's program.
 pub(super) fn client() -> PathBuf {
@@ -22,8 +23,43 @@ fn directory() -> &'static Path {
     BUILT.get_or_init(build)
 }
 
-/// Cargo builds only this package's binary for a test, so the server's is built here, in the same profile.
+/// `cargo test --workspace` has built both programs; for a test of this package alone cargo builds only its own,
+/// so the server's is built here, in the same profile. (Always to build it here would compile much of it twice:
+/// cargo chooses features anew for each set of packages.)
 fn build() -> PathBuf {
+    let client = Path::new(env!("CARGO_BIN_EXE_parlour"));
+    let programs = client.parent().expect("a program lies in a directory").to_path_buf();
+    if !is_fresh(&programs.join("parlour-server")) {
+        build_server();
+    }
+    programs
+}
+
+/// Whether a program is newer than everything it is made of.
+fn is_fresh(program: &Path) -> bool {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let parts = [
+        "Cargo.toml",
+        "Cargo.lock",
+        "protocol/Cargo.toml",
+        "protocol/src",
+        "server/Cargo.toml",
+        "server/src",
+    ];
+    let newest = parts.iter().filter_map(|part| newest(&root.join(part))).max();
+    modified(program) > newest
+}
+
+fn newest(path: &Path) -> Option<SystemTime> {
+    let inside = fs::read_dir(path).into_iter().flatten().filter_map(|entry| newest(&entry.ok()?.path()));
+    inside.max().max(modified(path))
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
+}
+
+fn build_server() {
     let test = env::current_exe().expect("the test knows its own path");
     // target/<profile>/deps/<test>
     let profile_dir = test.ancestors().nth(2).expect("the test lies in a target directory");
@@ -33,20 +69,10 @@ fn build() -> PathBuf {
         Some(name) => name,
     };
     let status = Command::new(env!("CARGO"))
-        .args([
-            "build",
-            "--quiet",
-            // As the tests themselves are usually built, so that nothing is compiled twice.
-            "--workspace",
-            "--bins",
-            "--profile",
-            profile,
-            "--target-dir",
-        ])
+        .args(["build", "--quiet", "-p", "server", "--bins", "--profile", profile, "--target-dir"])
         .arg(target_dir)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .status()
         .expect("cargo starts");
-    assert!(status.success(), "the programs under test do not build");
-    Path::new(env!("CARGO_BIN_EXE_parlour")).parent().expect("a program lies in a directory").to_path_buf()
+    assert!(status.success(), "the server does not build");
 }
