@@ -214,7 +214,7 @@ impl World {
     }
 
     fn address(&self, person: usize) -> IpAddr {
-        let host = u8::try_from(person).unwrap_or(0);
+        let host = if self.plan.crowded { 1 } else { u8::try_from(person).unwrap_or(0) };
         if self.plan.loopback { Ipv4Addr::LOCALHOST.into() } else { Ipv4Addr::new(10, 0, 0, host).into() }
     }
 
