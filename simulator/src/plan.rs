@@ -7,6 +7,7 @@ use server::hub::Limits;
 use crate::{dice::Dice, net::Weather, store::Moods};
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent choices of one history")]
 pub(crate) struct Plan {
     pub(crate) limits: Limits,
     pub(crate) people: usize,
