@@ -43,6 +43,7 @@ pub(crate) enum News {
 }
 
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about one client")]
 pub(crate) struct Diary {
     pub(crate) typed: Vec<Typed>,
     pub(crate) online: bool,

@@ -7,6 +7,7 @@ use server::hub::Limits;
 use crate::{dice::Dice, net::Weather, store::Moods};
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent choices of one history")]
 pub(crate) struct Plan {
     pub(crate) limits: Limits,
     pub(crate) people: usize,
@@ -14,6 +15,8 @@ pub(crate) struct Plan {
     pub(crate) plain_password: bool,
     pub(crate) drifting_clocks: bool,
     pub(crate) loopback: bool,
+    /// Everyone sits behind one address.
+    pub(crate) crowded: bool,
     /// Times of unrest, with a rest between two of them.
     pub(crate) chaos_ms: Vec<u64>,
     pub(crate) weather: Weather,
@@ -42,7 +45,8 @@ impl Plan {
             people: dice.size(2, 5),
             plain_password: dice.chance(40),
             drifting_clocks: dice.chance(400),
-            loopback: dice.chance(600),
+            loopback: dice.chance(500),
+            crowded: dice.chance(500),
             chaos_ms: (0..dice.size(1, 2)).map(|_| dice.between(10_000, 40_000)).collect(),
             weather: Weather {
                 delay_max_ms: if stormy { dice.skewed(1, 3_000) } else { dice.between(0, 20) },

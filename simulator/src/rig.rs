@@ -71,6 +71,14 @@ pub(crate) enum Ending {
     Idle,
 }
 
+/// What a person does with the keyboard.
+#[derive(Debug)]
+enum Typing {
+    Line(Line),
+    /// No more lines come.
+    End,
+}
+
 /// What a turn of a rig asks of the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wish {
@@ -347,20 +355,23 @@ impl Rig {
             && self.core.wants_input()
             && self.next_line_at_ms <= room.net.now_ms
         {
-            let Some(line) = self.next_line(room) else { return };
-            let now = self.machine.now(room.net.now_ms);
-            self.core.handle_input(now, line.as_ref().map_or(Input::EndOfInput, |l| Input::Line(l.clone())));
+            let Some(typing) = self.next_line(room) else { return };
+            let input = match typing {
+                Typing::Line(line) => Input::Line(line),
+                Typing::End => Input::EndOfInput,
+            };
+            self.core.handle_input(self.machine.now(room.net.now_ms), input);
             self.drain(room);
         }
     }
 
-    /// The next line, or the end of input.
-    fn next_line(&mut self, room: &mut Room<'_>) -> Option<Option<Line>> {
+    /// What comes next from the person, if anything does.
+    fn next_line(&mut self, room: &mut Room<'_>) -> Option<Typing> {
         let now_ms = room.net.now_ms;
         if let Some(line) = self.credentials.pop() {
             let thinks = room.net.dice.chance(200);
             self.next_line_at_ms = now_ms + if thinks { room.net.dice.skewed(0, 15_000) } else { 0 };
-            return Some(Some(line));
+            return Some(Typing::Line(line));
         }
         match self.habits {
             Habits::Restless { pause_max_ms, ending } if !room.is_calm => {
@@ -381,11 +392,11 @@ impl Rig {
                     now_ms,
                     step: room.net.step,
                 };
-                Some(Some(script::any_line(&author, &mut room.net.dice, room.judge, &mut self.diary)))
+                Some(Typing::Line(script::any_line(&author, &mut room.net.dice, room.judge, &mut self.diary)))
             }
             Habits::Quiet { pause_ms } => {
                 self.next_line_at_ms = now_ms + pause_ms;
-                Some(Some(script::simple("whoelse", now_ms, &mut self.diary)))
+                Some(Typing::Line(script::simple("whoelse", now_ms, &mut self.diary)))
             }
             Habits::Restless { .. } | Habits::Silent => {
                 self.next_line_at_ms = u64::MAX;
@@ -394,10 +405,10 @@ impl Rig {
         }
     }
 
-    fn end(&mut self, room: &mut Room<'_>, ending: Ending) -> Option<Option<Line>> {
+    fn end(&mut self, room: &mut Room<'_>, ending: Ending) -> Option<Typing> {
         match ending {
-            Ending::Logout => Some(Some(script::simple("logout", room.net.now_ms, &mut self.diary))),
-            Ending::EndOfInput => Some(None),
+            Ending::Logout => Some(Typing::Line(script::simple("logout", room.net.now_ms, &mut self.diary))),
+            Ending::EndOfInput => Some(Typing::End),
             Ending::Interrupt => {
                 self.interrupt(room);
                 None

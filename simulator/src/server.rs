@@ -90,11 +90,11 @@ impl Server {
     ) -> Self {
         let machine = Machine::new(&mut net.dice, plan.drifting_clocks);
         let now = machine.now(0);
-        let still_plain = |(name, credential): (&Username, &Credential)| {
+        let with_plain = |(name, credential): (&Username, &Credential)| {
             matches!(credential, Credential::Plain(_)).then(|| name.to_string())
         };
         Self {
-            unjudged: credentials.iter().filter_map(still_plain).collect(),
+            unjudged: credentials.iter().filter_map(with_plain).collect(),
             hub: Hub::new(plan.limits.clone(), credentials, net.dice.seed(), now),
             limits: plan.limits.clone(),
             machine,

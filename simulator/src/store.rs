@@ -62,7 +62,9 @@ impl Store {
             Job::Commit { batch, operations } => {
                 let durable = !dice.chance(self.moods.commit_fails);
                 if durable {
-                    operations.into_iter().for_each(|operation| self.apply(operation));
+                    for operation in operations {
+                        self.apply(operation);
+                    }
                 }
                 Answer::Committed { batch, durable }
             }

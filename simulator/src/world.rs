@@ -214,7 +214,7 @@ impl World {
     }
 
     fn address(&self, person: usize) -> IpAddr {
-        let host = u8::try_from(person).unwrap_or(0);
+        let host = if self.plan.crowded { 1 } else { u8::try_from(person).unwrap_or(0) };
         if self.plan.loopback { Ipv4Addr::LOCALHOST.into() } else { Ipv4Addr::new(10, 0, 0, host).into() }
     }
 
@@ -383,7 +383,7 @@ impl World {
                 } else {
                     self.set_phase(Phase::Leaving { until_ms: now_ms + 2 * REST_MS });
                     self.calm_down();
-                    self.each_rig(|rig, room| rig.end_input(room));
+                    self.each_rig(Rig::end_input);
                 }
             }
             Phase::Resting { until_ms } if until_ms <= now_ms => {
@@ -481,7 +481,7 @@ impl World {
             self.judge.check_confirmed(Some(&self.server.store));
             self.set_phase(Phase::Over);
         } else {
-            self.each_rig(|rig, room| rig.end_input(room));
+            self.each_rig(Rig::end_input);
         }
     }
 
