@@ -29,6 +29,8 @@ open_stage() {
     await_line 20 || fail "The server should say where it listens, but $REPLY."
     [[ $REPLY == 'listening 127.0.0.1:'* ]] || fail "The server should say where it listens, but said '$REPLY'."
     port=${REPLY##*:}
+    await_line 20 || fail "The server should print the fingerprint of its key, but $REPLY."
+    [[ $REPLY == 'fingerprint SHA256:'* ]] || fail "The server should print its fingerprint, but said '$REPLY'."
 }
 
 sit_down() {
