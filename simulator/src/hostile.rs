@@ -1,6 +1,5 @@
 //! Programs that speak to the server and mean no good.
 
-use client::core::command_words;
 use protocol::{
     ClientFrame, FrameDecoder, MessageId, RequestId, ServerFrame, State, Username,
     limits::FRAME_LEN_MAX,
@@ -12,6 +11,11 @@ use crate::{
     net::{Actor, CableId, Net, Read, Side, Written},
     people,
 };
+
+/// The longest text that a hostile program sends.
+pub(crate) const TEXT_LEN_MAX: usize = 1_400;
+/// Of the word that those texts are made of.
+const COMMAND_LEN: usize = "message".len();
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Trade {
@@ -38,6 +42,7 @@ pub(crate) struct Hostile {
     sent_len: usize,
     decoder: FrameDecoder,
     login: Login,
+    account: Option<Username>,
     next_byte_at_ms: u64,
     ends_at_ms: u64,
 }
@@ -57,13 +62,13 @@ impl core::fmt::Debug for Login {
 
 impl Hostile {
     pub(crate) fn start(id: u32, net: &mut Net, victims: &[Username]) -> (Self, CableId) {
-        let trade = match net.dice.below(7) {
+        let trade = match net.dice.below(10) {
             0 => Trade::Noise,
             1 => Trade::HalfFrame,
             2 => Trade::WrongState,
             3 => Trade::Drip,
             4 => Trade::ComeAndGo,
-            5 => Trade::Flood { reads: false },
+            5 | 6 => Trade::Flood { reads: false },
             _ => Trade::Flood { reads: true },
         };
         let cable = net.connect(Actor::Hostile(id));
@@ -76,6 +81,7 @@ impl Hostile {
             sent_len: 0,
             decoder: FrameDecoder::new(FRAME_LEN_MAX),
             login: Login::None,
+            account: None,
             next_byte_at_ms: net.now_ms,
             ends_at_ms: net.now_ms + net.dice.skewed(0, 60_000),
         };
@@ -122,6 +128,7 @@ impl Hostile {
                         client_first: &client_first,
                     });
                     self.login = Login::First(first);
+                    self.account = Some(name.clone());
                 }
             }
             Trade::ComeAndGo => self.ends_at_ms = 0,
@@ -180,10 +187,9 @@ impl Hostile {
                         return;
                     };
                     let Ok(challenge) = first.read_challenge(server_first) else { return };
-                    // Both accounts' passwords are tried: every other log-in is a wrong one.
-                    let names = people::hostile_names();
-                    let Some(name) = net.dice.pick(&names) else { return };
-                    let password = people::password(name);
+                    let is_wrong = net.dice.chance(200);
+                    let password = self.account.as_ref().filter(|_| !is_wrong).map(people::password);
+                    let password = password.unwrap_or_else(|| "guess".to_owned());
                     let salted = SaltedPassword::derive(&password, challenge.salt(), challenge.iterations());
                     let (_, client_final) = challenge.answer(&salted);
                     let proof = ClientFrame::Proof { client_final: &client_final }.encode();
@@ -242,7 +248,7 @@ fn frame(dice: &mut Dice, victims: &[Username], request: u32) -> Vec<u8> {
     // Now and then a number or an id comes again.
     let request = RequestId(if dice.chance(50) { request / 2 } else { request });
     let id = MessageId(u128::from(if dice.chance(50) { dice.below(10) } else { dice.next() }));
-    let text = command_words().next().unwrap_or_default().repeat(dice.skewed_size(1, 200));
+    let text = "message".repeat(dice.skewed_size(1, TEXT_LEN_MAX / COMMAND_LEN));
     let frame = match dice.below(10) {
         0..3 => ClientFrame::Message { request, to: victim, id, text: &text },
         3..5 => ClientFrame::Broadcast { request, id, text: &text },

@@ -99,7 +99,7 @@ fn limits(dice: &mut Dice) -> Limits {
         in_flight_messages_max: dice.skewed_size(1, defaults.in_flight_messages_max),
         delivery_patience: Duration::from_millis(dice.skewed(100, 10_000)),
         unconfirmed_per_sender_max: dice.skewed_size(2, defaults.unconfirmed_per_sender_max),
-        known_ids_per_sender_max: dice.skewed_size(2, defaults.known_ids_per_sender_max),
+        known_ids_per_sender_max: dice.skewed_size(1, defaults.known_ids_per_sender_max),
         blocked_max: dice.skewed_size(1, 100),
         tickets_max: 128,
         ghosts_max: dice.skewed_size(1, 100),

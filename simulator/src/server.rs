@@ -15,6 +15,7 @@ use server::hub::{ConnId, Credential, Effect, Hub, Input, Lane, Limits, Password
 
 use crate::{
     Sabotage,
+    hostile::TEXT_LEN_MAX as HOSTILE_TEXT_LEN_MAX,
     judge::Judge,
     machine::Machine,
     net::{Actor, CableId, Net, Read, Side, Written},
@@ -32,6 +33,8 @@ const LATENESS_MS: u64 = 500;
 pub(crate) struct Server {
     hub: Hub,
     limits: Limits,
+    /// The longest frame of this history.
+    frame_len_max: usize,
     pub(crate) machine: Machine,
     pub(crate) store: Store,
     sabotage: Option<Sabotage>,
@@ -97,6 +100,7 @@ impl Server {
             unjudged: credentials.iter().filter_map(with_plain).collect(),
             hub: Hub::new(plan.limits.clone(), credentials, net.dice.seed(), now),
             limits: plan.limits.clone(),
+            frame_len_max: plan.text_len_max.max(HOSTILE_TEXT_LEN_MAX) + 512,
             machine,
             store: Store::new(plan.moods, sabotage),
             sabotage,
@@ -457,19 +461,18 @@ impl Server {
 
     /// The limits hold, but for the one frame with which they are found to be passed, and goodbyes.
     fn check_memory(&mut self, judge: &mut Judge) {
-        const FRAME_LEN: usize = protocol::limits::FRAME_LEN_MAX + protocol::frame::PREFIX_LEN;
         let mut total = 0;
         for &conn in self.taps.keys() {
             let len = self.hub.waiting_len_of(conn);
             total += len;
-            if len > self.limits.outbox_len_hard + FRAME_LEN {
+            if len > self.limits.outbox_len_hard + self.frame_len_max {
                 judge.fail(format!("{len} bytes wait for {}.{}", conn.index, conn.generation));
             }
         }
         if total != self.hub.waiting_len() {
             judge.fail(format!("{total} bytes wait, but the hub counts {}", self.hub.waiting_len()));
         }
-        if total > self.limits.outboxes_len_max + FRAME_LEN {
+        if total > self.limits.outboxes_len_max + self.frame_len_max {
             judge.fail(format!("{total} bytes wait for all together"));
         }
         self.peak_waiting_len = self.peak_waiting_len.max(total);

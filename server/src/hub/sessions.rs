@@ -459,12 +459,12 @@ impl Sessions {
     fn enforce(&mut self, conn: ConnId, now: MonoMs, limits: &Limits) {
         let Some(session) = self.get_mut(conn) else { return };
         let len = session.waiting_len();
-        if matches!(session.stage, Stage::Closing { .. }) || len <= limits.outbox_len_soft {
+        if matches!(session.stage, Stage::Closing { .. }) {
             return;
         }
         if len > limits.outbox_len_hard {
             self.doom(conn);
-        } else if session.over_soft_since.is_none() {
+        } else if len > limits.outbox_len_soft && session.over_soft_since.is_none() {
             session.over_soft_since = Some(now);
             self.arm(conn, Alarm::Slow, now.after(limits.outbox_soft_patience));
         }
