@@ -2,9 +2,16 @@
 //!
 //! Control characters (C0, DEL, C1) can move the cursor or recolour the screen; bidirectional controls can
 //! show a line in another order than it was written; zero-width and other invisible characters can hide one
-//! thing inside another. Each is shown as an escape instead (CVE-2003-0063, CVE-2021-42574).
+//! thing inside another, and a flood of marks on one letter can grow over its neighbours. Each is shown as an
+//! escape instead (CVE-2003-0063, CVE-2021-42574).
 
 use std::fmt::{self, Write};
+
+use unicode_width::UnicodeWidthChar;
+
+/// Characters without a width of their own, one after the other, that are left alone: more than any script's
+/// letter or emoji has, and too few to reach the lines above and below.
+const ZERO_WIDTH_RUN_MAX: usize = 8;
 
 /// Shows `text` with every dangerous character escaped: `\n`, `\r`, `\t`, else `\u{1b}`.
 ///
@@ -14,9 +21,10 @@ pub struct Printable<'a>(pub &'a str);
 
 impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut clean_from = 0;
+        let (mut clean_from, mut zero_width_run) = (0, 0);
         for (at, c) in self.0.char_indices() {
-            if is_printable(c) {
+            zero_width_run = if c.width() == Some(0) { zero_width_run + 1 } else { 0 };
+            if is_printable(c) && zero_width_run <= ZERO_WIDTH_RUN_MAX {
                 continue;
             }
             f.write_str(self.0.get(clean_from..at).unwrap_or_default())?;
@@ -63,8 +71,8 @@ fn is_bidi_control(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Characters that take no room and change nothing one could see. The zero-width joiner (U+200D) and the
-/// variation selectors stay: emoji and several scripts need them.
+/// Characters that take no room and change nothing one could see. The zero-width joiners (U+200C, U+200D) and
+/// the variation selectors stay: emoji and several scripts need them.
 fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{180e}' | '\u{200b}' | '\u{2028}' | '\u{2029}' | '\u{2060}'..='\u{2065}'
@@ -85,6 +93,18 @@ mod tests {
         assert_eq!(Printable("naïve 张伟 👩‍👩‍👧 C:\\dir").to_string(), "naïve 张伟 👩‍👩‍👧 C:\\dir");
         assert_eq!(Excerpt { text: "abc\n", chars_max: 3 }.to_string(), "abc…");
         assert_eq!(Excerpt { text: "abc", chars_max: 3 }.to_string(), "abc");
+    }
+
+    #[test]
+    fn a_flood_of_marks_is_cut_and_ordinary_ones_are_not() {
+        let zalgo = format!("a{}b", "\u{301}".repeat(10));
+        let shown = Printable(&zalgo).to_string();
+        assert_eq!(shown, format!("a{}\\u{{301}}\\u{{301}}b", "\u{301}".repeat(8)));
+        assert!(Printable(&"\u{200d}".repeat(100)).to_string().contains("\\u{200d}"));
+        for ordinary in ["हिन्दी", "ภาษาไทย", "👩🏽‍❤️‍💋‍👨🏻", "Tiếng Việt", "عربي"]
+        {
+            assert_eq!(Printable(ordinary).to_string(), ordinary);
+        }
     }
 
     proptest! {

@@ -6,6 +6,9 @@ use std::{ffi::OsString, path::PathBuf};
 use getopts::{Matches, Options as Table};
 use thiserror::Error;
 
+/// The most that a limit can be set to: beyond it, it is none.
+const LIMIT_MAX: u64 = 1_000_000_000;
+
 /// What the command line asks for.
 #[derive(Debug)]
 pub enum Invocation {
@@ -34,6 +37,12 @@ pub struct Options {
     pub data_dir: PathBuf,
     /// How connections are encrypted.
     pub encryption: Encryption,
+    /// Commands a second that one client may send for long.
+    pub rate: Option<u32>,
+    /// Messages that wait for one user at most.
+    pub mailbox_messages_max: Option<usize>,
+    /// Connections of one address that are not logged in yet, at most.
+    pub logins_per_address_max: Option<usize>,
 }
 
 /// How connections are encrypted.
@@ -71,6 +80,9 @@ pub enum UsageError {
         /// The largest allowed.
         max: u64,
     },
+    /// A limit that would let nobody do anything.
+    #[error("--{0} must be at least 1")]
+    Zero(&'static str),
     /// Half of an identity, or one that would not be used.
     #[error("{0}")]
     Encryption(&'static str),
@@ -100,6 +112,11 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Invocation, Us
         credentials: path(&matches, "credentials", "Credentials.txt"),
         data_dir: path(&matches, "data-dir", "parlour-data"),
         encryption: encryption(&matches)?,
+        rate: limit(&matches, "rate", u64::from(u32::MAX))?.and_then(|rate| u32::try_from(rate).ok()),
+        mailbox_messages_max: limit(&matches, "mailbox", LIMIT_MAX)?
+            .and_then(|max| usize::try_from(max).ok()),
+        logins_per_address_max: limit(&matches, "logins", LIMIT_MAX)?
+            .and_then(|max| usize::try_from(max).ok()),
     }))
 }
 
@@ -135,6 +152,14 @@ fn table() -> Table {
     table.optopt("", "cert", "the server's certificate, PEM (default: one is made, and kept in DIR)", "FILE");
     table.optopt("", "key", "the private key of --cert, PEM", "FILE");
     table.optflag("", "no-tls", "do not encrypt connections");
+    table.optopt("", "rate", "commands a second from one client; a faster one is slowed (default 1000)", "N");
+    table.optopt("", "mailbox", "messages that wait for one user at most (default 1000)", "N");
+    table.optopt(
+        "",
+        "logins",
+        "connections of one address that are not logged in yet, at most (default 8)",
+        "N",
+    );
     table.optflag("h", "help", "print this help");
     table.optflag("V", "version", "print the version");
     table
@@ -157,6 +182,15 @@ fn number(name: &'static str, value: &str, max: u64) -> Result<u64, UsageError> 
     let digits = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
     let number = if digits { value.parse().ok().filter(|&number| number <= max) } else { None };
     number.ok_or_else(|| UsageError::Number { name, value: value.to_owned(), max })
+}
+
+/// A limit that was given; 0 would let nobody do anything.
+fn limit(matches: &Matches, name: &'static str, max: u64) -> Result<Option<u64>, UsageError> {
+    let Some(value) = matches.opt_str(name) else { return Ok(None) };
+    match number(name, &value, max)? {
+        0 => Err(UsageError::Zero(name)),
+        limit => Ok(Some(limit)),
+    }
 }
 
 fn seconds(name: &'static str, value: &str) -> Result<Option<Duration>, UsageError> {
@@ -227,5 +261,7 @@ mod tests {
         assert!(message(&["1", "1", "1.5"]).contains("timeout"));
         assert!(message(&["-b", "here", "1", "1", "1"]).contains("'here'"));
         assert!(message(&["--nope"]).contains("nope"));
+        assert!(message(&["--rate", "0", "1", "1", "1"]).contains("at least 1"));
+        assert!(message(&["--mailbox", "x", "1", "1", "1"]).contains("mailbox"));
     }
 }

@@ -70,8 +70,7 @@ pub fn run(options: &Options) -> Result<(), RunError> {
         doing: "cannot get random bytes from the system",
         source: io::ErrorKind::Other.into(),
     })?;
-    let limits =
-        Limits { lock_out: options.block_duration, inactivity: options.timeout, ..Limits::default() };
+    let limits = limits(options);
     let listeners = Listeners::bind(&options.bind, options.port)?;
     let addresses = listeners.addresses().map_err(RunError::system("cannot tell the port"))?;
     let mut reactor = Reactor::new(listeners, tls, limits, credentials, seed, options.credentials.clone())
@@ -87,6 +86,21 @@ pub fn run(options: &Options) -> Result<(), RunError> {
     let _ = stdout.flush();
     drop(stdout);
     reactor.run().map_err(RunError::system("the event loop failed"))
+}
+
+/// The defaults, but for what the operator has chosen.
+fn limits(options: &Options) -> Limits {
+    let defaults = Limits::default();
+    Limits {
+        lock_out: options.block_duration,
+        inactivity: options.timeout,
+        commands_per_second: options.rate.unwrap_or(defaults.commands_per_second),
+        mailbox_messages_max: options.mailbox_messages_max.unwrap_or(defaults.mailbox_messages_max),
+        logging_in_per_address_max: options
+            .logins_per_address_max
+            .unwrap_or(defaults.logging_in_per_address_max),
+        ..defaults
+    }
 }
 
 fn warn_about<'a>(options: &Options, credentials: impl Iterator<Item = &'a Credential>) {
