@@ -108,8 +108,10 @@ impl Core {
     }
 
     pub(super) fn challenge(&mut self, server_first: &str) {
-        let Stage::LoggingIn { password, step, .. } = &mut self.stage else { return };
-        let Step::Challenge(first) = std::mem::replace(step, Step::Waiting) else { return };
+        let Stage::LoggingIn { password, step, .. } = &mut self.stage else { return self.out_of_turn() };
+        let Step::Challenge(first) = std::mem::replace(step, Step::Waiting) else {
+            return self.out_of_turn();
+        };
         let challenge = match first.read_challenge(server_first) {
             Ok(challenge) => challenge,
             Err(error) => {
@@ -125,9 +127,11 @@ impl Core {
     }
 
     pub(super) fn welcome(&mut self, user: Username, server_final: &str) {
-        let Stage::LoggingIn { user: asked, step, .. } = &mut self.stage else { return };
+        let Stage::LoggingIn { user: asked, step, .. } = &mut self.stage else { return self.out_of_turn() };
         let is_asked = asked.as_str() == user.as_str();
-        let Step::Answered(answer) = std::mem::replace(step, Step::Waiting) else { return };
+        let Step::Answered(answer) = std::mem::replace(step, Step::Waiting) else {
+            return self.out_of_turn();
+        };
         if !is_asked {
             let text = "The server says that you are somebody else than you asked to be.";
             return self.quit(exit::IDENTITY, Some(text.to_owned()));
@@ -160,5 +164,11 @@ impl Core {
         } else {
             self.stage = Stage::Password { user };
         }
+    }
+
+    /// Starting over would let such a server keep a client busy with log-ins.
+    fn out_of_turn(&mut self) {
+        let text = "The log-in was stopped: the server answered out of turn, as the one you know would not.";
+        self.quit(exit::IDENTITY, Some(text.to_owned()));
     }
 }
