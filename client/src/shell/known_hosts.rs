@@ -56,11 +56,13 @@ impl KnownHosts {
 
     /// The server's key, if it is known.
     pub(super) fn fingerprint(&self) -> Result<Option<Fingerprint>, KnownHostsError> {
-        let text = match fs::read_to_string(&self.path) {
-            Ok(text) => text,
+        let bytes = match fs::read(&self.path) {
+            Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(self.failed("read")(source)),
         };
+        // A comment may be in any encoding; anything else that is damaged fits no server and no key.
+        let text = String::from_utf8_lossy(&bytes);
         let mut found = None;
         for (line, number) in text.lines().zip(1..) {
             if line.trim().is_empty() || line.starts_with('#') {
@@ -86,7 +88,11 @@ impl KnownHosts {
         options.create(true).append(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let line = format!("{} {fingerprint}\n", self.server);
+        let mut line = format!("{} {fingerprint}\n", self.server);
+        // Whoever edited the file may have left its last line without an end.
+        if fs::read(&self.path).is_ok_and(|before| before.last().is_some_and(|&last| last != b'\n')) {
+            line.insert(0, '\n');
+        }
         options
             .open(&self.path)
             .and_then(|mut file| file.write_all(line.as_bytes()))
