@@ -49,7 +49,7 @@ impl Connection {
     /// Starts to connect to the first address that lets itself be tried.
     pub(super) fn dial(route: Route, registry: &Registry, token: Token) -> Result<Self, String> {
         let others = route.addresses.iter().rev().copied().collect();
-        Self::dial_next(route, others, registry, token, "there is no address to try")
+        Self::dial_next(route, others, registry, token, "there is no address to try.")
     }
 
     pub(super) fn stands(&self) -> bool {
@@ -65,7 +65,8 @@ impl Connection {
                 Err(error) => {
                     self.close(registry);
                     let others = std::mem::take(&mut self.others);
-                    *self = Self::dial_next(self.route.clone(), others, registry, token, &error.to_string())?;
+                    *self =
+                        Self::dial_next(self.route.clone(), others, registry, token, &unreachable(&error))?;
                     return Ok(Dialled::Waits);
                 }
             }
@@ -108,10 +109,8 @@ impl Connection {
             return Ok(Dialled::Stands(Some(secured)));
         }
         match (self.transport.fault(), progress) {
-            (Some(fault), _) => Err(format!(
-                "it does not speak TLS as we do ({fault}). If it runs without TLS, give --no-tls"
-            )),
-            (None, Progress::Ended) => Err("it closed the connection while TLS was agreed on".to_owned()),
+            (Some(fault), _) => Err(explain(fault)),
+            (None, Progress::Ended) => Err("it closed the connection while TLS was agreed on.".to_owned()),
             (None, _) => Ok(Dialled::Waits),
         }
     }
@@ -131,7 +130,7 @@ impl Connection {
             });
             match started {
                 Ok(transport) => return Ok(Self { transport, step: Step::Dialling, route, others }),
-                Err(error) => reason = error.to_string(),
+                Err(error) => reason = unreachable(&error),
             }
         }
         Err(reason)
@@ -142,6 +141,25 @@ fn wrap(stream: TcpStream, route: &Route) -> io::Result<Transport<TcpStream>> {
     let Some((config, name)) = &route.tls else { return Ok(Transport::Plain(stream)) };
     let session = ClientConnection::new(Arc::clone(config), name.clone()).map_err(io::Error::other)?;
     Ok(Transport::tls(stream, session))
+}
+
+fn unreachable(error: &io::Error) -> String {
+    format!("{error}. Is the server running there?")
+}
+
+/// What a failed handshake means. Going without TLS gives up its protection, so that is advised only where the other
+/// side speaks something else, and not where somebody tries to pass for a server.
+fn explain(fault: &rustls::Error) -> String {
+    match fault {
+        rustls::Error::InvalidMessage(_) => format!(
+            "it does not speak TLS ({fault}). If its operator says that it runs without, give --no-tls; then \
+             everybody on the way can read along."
+        ),
+        rustls::Error::InvalidCertificate(_) => format!(
+            "it does not prove that it has the key it shows ({fault}). Somebody may sit between you and the server."
+        ),
+        _ => format!("TLS could not be agreed on ({fault})."),
+    }
 }
 
 /// Whether the network has answered.
