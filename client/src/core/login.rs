@@ -172,3 +172,73 @@ impl Core {
         self.quit(exit::IDENTITY, Some(text.to_owned()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use protocol::{
+        Fingerprint, GoodbyeReason, ServerFrame,
+        time::{MonoMs, Now, UnixMs},
+    };
+
+    use super::*;
+    use crate::core::{Input, Prompt, Seen, Setup, Trust};
+
+    const NOW: Now = Now { mono: MonoMs(0), wall: UnixMs(0) };
+
+    fn shows(key: u8) -> Option<Secured> {
+        Some(Secured { binding: [0; 32], peer: Some(Fingerprint([key; 32])) })
+    }
+
+    /// What the core wants done after this.
+    fn after(core: &mut Core, input: Input<'_>) -> Vec<Effect> {
+        core.handle_input(NOW, input);
+        std::iter::from_fn(|| core.poll_output()).collect()
+    }
+
+    fn line(core: &mut Core, text: &str) -> Vec<Effect> {
+        after(core, Input::Line(Line::Text(text.to_owned())))
+    }
+
+    /// A client whose person is being asked about key 1.
+    fn asked() -> Core {
+        let trust = Trust { can_ask: true, ..Trust::default() };
+        let mut core = Core::new(Setup { trust, ..Setup::default() }, Seen::default(), [0; 32], NOW);
+        assert!(matches!(after(&mut core, Input::Connected(shows(1)))[..], [Effect::Dial, Effect::Show(_)]));
+        core
+    }
+
+    #[test]
+    fn a_person_may_think_about_a_key_for_longer_than_the_server_waits() {
+        let goodbye = ServerFrame::Goodbye { reason: GoodbyeReason::Login, text: "too long" }.encode();
+        for is_told in [true, false] {
+            let mut core = asked();
+            let mut effects = Vec::new();
+            if is_told {
+                effects.extend(after(&mut core, Input::Received(goodbye.as_bytes())));
+            }
+            effects.extend(after(&mut core, Input::Closed));
+            assert_eq!((effects, core.prompt()), (vec![Effect::HangUp], Prompt::Trust));
+
+            assert_eq!(line(&mut core, "yes"), []);
+            assert_eq!(line(&mut core, "ada"), []);
+            assert_eq!(line(&mut core, "first-program"), [Effect::Dial]);
+            assert_eq!(after(&mut core, Input::Connected(shows(1))), []);
+            assert!(core.waiting().ends_with(b"hello 1"));
+        }
+    }
+
+    #[test]
+    fn a_key_that_changes_while_a_person_thinks_is_refused() {
+        let mut core = asked();
+        after(&mut core, Input::Closed);
+        for text in ["yes", "ada", "first-program"] {
+            line(&mut core, text);
+        }
+        let effects = after(&mut core, Input::Connected(shows(2)));
+        assert!(
+            matches!(&effects[..], [Effect::HangUp, Effect::Exit { code: exit::IDENTITY, .. }]),
+            "{effects:?}"
+        );
+        assert_eq!(core.waiting(), b"");
+    }
+}
