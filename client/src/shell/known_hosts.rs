@@ -113,3 +113,42 @@ fn config_dir() -> Result<PathBuf, KnownHostsError> {
     let strategy = etcetera::choose_base_strategy().map_err(|_| KnownHostsError::NoPlace)?;
     Ok(strategy.config_dir().join("parlour"))
 }
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn at(folder: &TempDir, server: &str) -> KnownHosts {
+        KnownHosts { path: folder.path().join("config/known_hosts"), server: server.to_owned() }
+    }
+
+    #[test]
+    fn each_server_has_its_own_key() {
+        let folder = TempDir::new().unwrap();
+        let servers = ["host:1", "host:11", "ost:1", "[::1]:1", "host:2"];
+        for (server, number) in servers.into_iter().zip(0..) {
+            assert_eq!(at(&folder, server).fingerprint().unwrap(), None);
+            at(&folder, server).remember(Fingerprint([number; 32])).unwrap();
+        }
+        for (server, number) in servers.into_iter().zip(0..) {
+            assert_eq!(at(&folder, server).fingerprint().unwrap(), Some(Fingerprint([number; 32])));
+        }
+    }
+
+    #[test]
+    fn clients_side_by_side_do_not_mix_their_lines() {
+        let folder = TempDir::new().unwrap();
+        std::thread::scope(|scope| {
+            for number in 0..8 {
+                let known_hosts = at(&folder, &format!("host:{number}"));
+                scope.spawn(move || known_hosts.remember(Fingerprint([number; 32])).unwrap());
+            }
+        });
+        for number in 0..8 {
+            let known = at(&folder, &format!("host:{number}")).fingerprint().unwrap();
+            assert_eq!(known, Some(Fingerprint([number; 32])));
+        }
+    }
+}
