@@ -13,7 +13,7 @@ use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
-use self::middleman::{Conversation, Disguise, Middleman, Trick, fresh_disguise};
+use self::middleman::{Conversation, Disguise, Middleman, Tamper, Trick, fresh_disguise};
 use crate::harness::{Client, Home, Server, ServerSetup, kind};
 
 /// What ada would say if she were let in.
@@ -126,12 +126,22 @@ fn a_log_in_cannot_be_made_an_unbound_one_on_its_way() {
     }
     let server = Server::usual();
     let mut bob = Client::login(&server, "bob");
-    for (tamper, code, words) in [
-        (by_name as fn(Sender, String) -> Option<String>, 1, "must be bound"),
-        (by_name_and_header, 1, "must be bound"),
-        (altogether, 1, "must be bound"),
-    ] {
+    for tamper in [by_name as Tamper, by_name_and_header, altogether] {
         let outcome = attack(fresh_disguise().0, Trick::Relay(server.address(), tamper));
+        assert_held_off(&outcome, 1, "must be bound");
+    }
+    assert_never_there(&mut bob);
+
+    // A server that would take an unbound log-in notices that this one was not meant to be.
+    let plain = Server::plain();
+    let mut bob = Client::login(&plain, "bob");
+    for (tamper, code, words) in [
+        (unchanged as Tamper, 1, "no TLS on this connection"),
+        (by_name, 1, "contradicts the mechanism"),
+        (by_name_and_header, 5, "somebody sits between"),
+        (altogether, 3, "bad-credentials"),
+    ] {
+        let outcome = attack(fresh_disguise().0, Trick::Strip(plain.address(), tamper));
         assert_held_off(&outcome, code, words);
     }
     assert_never_there(&mut bob);
@@ -158,10 +168,9 @@ fn a_bit_that_flips_in_a_proof_is_noticed() {
     assert_held_off(&outcome, 5, "somebody sits between");
 
     let plain = Server::plain();
-    for (tamper, code, words) in [
-        (flip_proof as fn(Sender, String) -> Option<String>, 3, "bad-credentials"),
-        (flip_final, 5, "could not prove"),
-    ] {
+    for (tamper, code, words) in
+        [(flip_proof as Tamper, 3, "bad-credentials"), (flip_final, 5, "could not prove")]
+    {
         let outcome = attack(None, Trick::Relay(plain.address(), tamper));
         assert_held_off(&outcome, code, words);
     }

@@ -18,11 +18,16 @@ use crate::harness::PATIENCE;
 /// Larger than any frame.
 const FRAME_LEN_MAX: usize = 1 << 20;
 
+/// What becomes of a frame on its way; `None` swallows it.
+pub(super) type Tamper = fn(tags::Sender, String) -> Option<String>;
+
 /// What he does with frames.
 #[derive(Clone, Copy)]
 pub(super) enum Trick {
-    /// Passes them on, as this says, to and from this server; `None` swallows one.
-    Relay(SocketAddr, fn(tags::Sender, String) -> Option<String>),
+    /// Passes them on, as this says, to and from this server.
+    Relay(SocketAddr, Tamper),
+    /// The same, to and from a server without TLS.
+    Strip(SocketAddr, Tamper),
     /// Answers the client by himself.
     Impostor(fn(&str) -> Vec<String>),
 }
@@ -83,13 +88,14 @@ struct Side {
 }
 
 fn attend(client: net::TcpStream, disguise: Disguise, trick: Trick, sender: &Sender<Conversation>) {
+    let connect = |server, tls: bool| {
+        let name = server_name("localhost");
+        let session = tls.then(|| ClientConnection::new(client_config().unwrap(), name).unwrap().into());
+        Side::new(net::TcpStream::connect(server).expect("the server accepts"), session)
+    };
     let upstream = match trick {
-        Trick::Relay(server, _) => {
-            let session = disguise.as_ref().map(|_| {
-                ClientConnection::new(client_config().unwrap(), server_name("localhost")).unwrap().into()
-            });
-            Some(Side::new(net::TcpStream::connect(server).expect("the server accepts"), session))
-        }
+        Trick::Relay(server, _) => Some(connect(server, disguise.is_some())),
+        Trick::Strip(server, _) => Some(connect(server, false)),
         Trick::Impostor(_) => None,
     };
     let session = disguise.map(|config| ServerConnection::new(config).unwrap().into());
@@ -109,7 +115,7 @@ fn converse(mut client: Side, mut server: Option<Side>, trick: Trick) -> Convers
     while !client.over {
         for body in client.read() {
             match trick {
-                Trick::Relay(_, tamper) => {
+                Trick::Relay(_, tamper) | Trick::Strip(_, tamper) => {
                     if let (Some(body), Some(server)) =
                         (tamper(tags::Sender::Client, body.clone()), &mut server)
                     {
@@ -121,7 +127,7 @@ fn converse(mut client: Side, mut server: Option<Side>, trick: Trick) -> Convers
             conversation.push((tags::Sender::Client, body));
         }
         for body in server.as_mut().map(Side::read).unwrap_or_default() {
-            if let Trick::Relay(_, tamper) = trick
+            if let Trick::Relay(_, tamper) | Trick::Strip(_, tamper) = trick
                 && let Some(body) = tamper(tags::Sender::Server, body.clone())
             {
                 client.send(&body);
