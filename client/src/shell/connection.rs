@@ -24,6 +24,8 @@ pub(super) struct Route {
 pub(super) struct Connection {
     transport: Transport<TcpStream>,
     step: Step,
+    /// What the server sent together with the end of its handshake, and nobody has read yet.
+    early: Option<u8>,
     route: Route,
     /// The addresses to try if this one fails, the next one last.
     others: Vec<SocketAddr>,
@@ -76,7 +78,14 @@ impl Connection {
 
     /// Reads into `into`; what was read counts even when the connection has ended.
     pub(super) fn read(&mut self, into: &mut [u8]) -> (usize, Progress) {
-        self.transport.read(into)
+        match (self.early.take(), into) {
+            (Some(byte), [first, rest @ ..]) => {
+                *first = byte;
+                let (len, progress) = self.transport.read(rest);
+                (len + 1, progress)
+            }
+            (_, into) => self.transport.read(into),
+        }
     }
 
     /// Writes as much as there is room for.
@@ -102,8 +111,10 @@ impl Connection {
             return Ok(Dialled::Stands(None));
         }
         self.transport.flush();
-        // Nothing but the handshake can come before we have said something.
-        let (_, progress) = self.transport.read(&mut [0]);
+        // Reading is what drives the handshake, and takes no less than a byte of what may come behind it.
+        let mut byte = [0];
+        let (len, progress) = self.transport.read(&mut byte);
+        self.early = (len > 0).then_some(byte[0]);
         if let Some(secured) = self.transport.secured() {
             self.step = Step::Stands;
             return Ok(Dialled::Stands(Some(secured)));
@@ -129,7 +140,9 @@ impl Connection {
                 wrap(stream, &route)
             });
             match started {
-                Ok(transport) => return Ok(Self { transport, step: Step::Dialling, route, others }),
+                Ok(transport) => {
+                    return Ok(Self { transport, step: Step::Dialling, early: None, route, others });
+                }
                 Err(error) => reason = unreachable(&error),
             }
         }
