@@ -249,6 +249,18 @@ fn an_impostor_cannot_prove_that_he_is_the_server() {
 }
 
 #[test]
+fn a_server_that_speaks_together_with_its_handshake_is_heard_from_its_first_byte() {
+    let mut hasty = (*fresh_disguise().0.unwrap()).clone();
+    hasty.send_half_rtt_data = true;
+    let trick = Trick::Impostor(|body| match body {
+        "" => vec!["login-refused busy 0\nfull".to_owned(), "goodbye login\nfull".to_owned()],
+        _ => Vec::new(),
+    });
+    let outcome = attack(Some(Arc::new(hasty)), trick);
+    assert_held_off(&outcome, 3, r#""code":"busy""#);
+}
+
+#[test]
 fn a_known_servers_place_taken_by_somebody_else_is_told_nothing() {
     let data = tempfile::TempDir::new().unwrap();
     let home = Home::new();

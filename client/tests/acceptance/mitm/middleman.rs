@@ -28,7 +28,7 @@ pub(super) enum Trick {
     Relay(SocketAddr, Tamper),
     /// The same, to and from a server without TLS.
     Strip(SocketAddr, Tamper),
-    /// Answers the client by himself.
+    /// Answers the client by himself; what he says first answers an empty text.
     Impostor(fn(&str) -> Vec<String>),
 }
 
@@ -110,6 +110,11 @@ fn converse(mut client: Side, mut server: Option<Side>, trick: Trick) -> Convers
     for (side, token) in [Some(&mut client), server.as_mut()].into_iter().flatten().zip(0..) {
         let interest = Interest::READABLE | Interest::WRITABLE;
         poll.registry().register(side.transport.stream_mut(), Token(token), interest).unwrap();
+    }
+    if let Trick::Impostor(answer) = trick {
+        answer("").iter().for_each(|body| client.send(body));
+        // Before the handshake, so that TLS may send it together with that.
+        client.flush();
     }
     let mut conversation = Vec::new();
     while !client.over {
