@@ -109,8 +109,10 @@ impl Core {
     }
 
     pub(super) fn challenge(&mut self, server_first: &str) {
-        let Stage::LoggingIn { password, step, .. } = &mut self.stage else { return };
-        let Step::Challenge(first) = std::mem::replace(step, Step::Waiting) else { return };
+        let Stage::LoggingIn { password, step, .. } = &mut self.stage else { return self.out_of_turn() };
+        let Step::Challenge(first) = std::mem::replace(step, Step::Waiting) else {
+            return self.out_of_turn();
+        };
         let challenge = match first.read_challenge(server_first) {
             Ok(challenge) => challenge,
             Err(error) => {
@@ -126,9 +128,11 @@ impl Core {
     }
 
     pub(super) fn welcome(&mut self, user: Username, server_final: &str) {
-        let Stage::LoggingIn { user: asked, step, .. } = &mut self.stage else { return };
+        let Stage::LoggingIn { user: asked, step, .. } = &mut self.stage else { return self.out_of_turn() };
         let is_asked = asked.as_str() == user.as_str();
-        let Step::Answered(answer) = std::mem::replace(step, Step::Waiting) else { return };
+        let Step::Answered(answer) = std::mem::replace(step, Step::Waiting) else {
+            return self.out_of_turn();
+        };
         if !is_asked {
             let text = "The server says that you are somebody else than you asked to be.";
             return self.quit(exit::IDENTITY, Some(text.to_owned()));
@@ -161,5 +165,83 @@ impl Core {
         } else {
             self.stage = Stage::Password { user };
         }
+    }
+
+    /// Starting over would let such a server keep a client busy with log-ins.
+    fn out_of_turn(&mut self) {
+        let text = "The log-in was stopped: the server answered out of turn, as the one you know would not.";
+        self.quit(exit::IDENTITY, Some(text.to_owned()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::{
+        Fingerprint, GoodbyeReason, ServerFrame,
+        time::{MonoMs, Now, UnixMs},
+    };
+
+    use super::*;
+    use crate::core::{Input, Prompt, Seen, Setup, Trust};
+
+    const NOW: Now = Now { mono: MonoMs(0), wall: UnixMs(0) };
+
+    #[expect(clippy::unnecessary_wraps, reason = "as an input holds it")]
+    fn shows(key: u8) -> Option<Secured> {
+        Some(Secured { binding: [0; 32], peer: Some(Fingerprint([key; 32])) })
+    }
+
+    /// What the core wants done after this.
+    fn after(core: &mut Core, input: Input<'_>) -> Vec<Effect> {
+        core.handle_input(NOW, input);
+        std::iter::from_fn(|| core.poll_output()).collect()
+    }
+
+    fn line(core: &mut Core, text: &str) -> Vec<Effect> {
+        after(core, Input::Line(Line::Text(text.to_owned())))
+    }
+
+    /// A client whose person is being asked about key 1.
+    fn asked() -> Core {
+        let trust = Trust { can_ask: true, ..Trust::default() };
+        let setup = Setup { user: None, password: None, trust, key: Fingerprint([0; 32]) };
+        let mut core = Core::new(setup, Seen::default(), [0; 32], NOW);
+        assert!(matches!(after(&mut core, Input::Connected(shows(1)))[..], [Effect::Dial, Effect::Show(_)]));
+        core
+    }
+
+    #[test]
+    fn a_person_may_think_about_a_key_for_longer_than_the_server_waits() {
+        let goodbye = ServerFrame::Goodbye { reason: GoodbyeReason::Login, text: "too long" }.encode();
+        for is_told in [true, false] {
+            let mut core = asked();
+            let mut effects = Vec::new();
+            if is_told {
+                effects.extend(after(&mut core, Input::Received(goodbye.as_bytes())));
+            }
+            effects.extend(after(&mut core, Input::Closed));
+            assert_eq!((effects, core.prompt()), (vec![Effect::HangUp], Prompt::Trust));
+
+            assert_eq!(line(&mut core, "yes"), []);
+            assert_eq!(line(&mut core, "ada"), []);
+            assert_eq!(line(&mut core, "first-program"), [Effect::Dial]);
+            assert_eq!(after(&mut core, Input::Connected(shows(1))), []);
+            assert!(core.waiting().ends_with(b"hello 1"));
+        }
+    }
+
+    #[test]
+    fn a_key_that_changes_while_a_person_thinks_is_refused() {
+        let mut core = asked();
+        after(&mut core, Input::Closed);
+        for text in ["yes", "ada", "first-program"] {
+            line(&mut core, text);
+        }
+        let effects = after(&mut core, Input::Connected(shows(2)));
+        assert!(
+            matches!(&effects[..], [Effect::HangUp, Effect::Exit { code: exit::IDENTITY, .. }]),
+            "{effects:?}"
+        );
+        assert_eq!(core.waiting(), b"");
     }
 }

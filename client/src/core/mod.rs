@@ -411,12 +411,7 @@ impl Core {
             Stage::Online { .. } => self.finish(DisconnectReason::Lost, exit::CONNECTION),
             Stage::Leaving { .. } => self.finish(DisconnectReason::Logout, exit::LOGGED_OUT),
             // The server does not wait for a person who thinks: it is dialled again when he has decided.
-            // One that waited too long for an answer about its key starts again from there.
-            Stage::Trust { .. } => {
-                self.effects.push_back(Effect::HangUp);
-                self.stage = Stage::Connecting;
-                self.dial();
-            }
+            Stage::Trust { .. } => self.effects.push_back(Effect::HangUp),
             Stage::Username | Stage::Password { .. } if link.is_greeted() => {
                 self.effects.push_back(Effect::HangUp);
             }
@@ -544,7 +539,9 @@ impl Core {
             // After a log-in deadline the connection is dialled again when it is needed.
             return match (&self.stage, reason) {
                 (_, GoodbyeReason::Tampered) => self.quit(exit::IDENTITY, Some(TAMPERED.to_owned())),
-                (Stage::Username | Stage::Password { .. }, GoodbyeReason::Login) => self.hang_up(),
+                (Stage::Trust { .. } | Stage::Username | Stage::Password { .. }, GoodbyeReason::Login) => {
+                    self.hang_up();
+                }
                 _ => self.quit(exit::CONNECTION, Some(text.to_owned())),
             };
         }

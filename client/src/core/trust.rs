@@ -42,15 +42,21 @@ impl Trust {
     pub(super) fn judge(&self, shown: Fingerprint) -> Judgement {
         let server = &self.server;
         if let Some(known) = self.known.filter(|&known| known != shown) {
-            let file = &self.known_hosts;
+            let remedy = if self.is_written {
+                format!(
+                    "remove the line that begins with '{server} ' from {}\nand connect again",
+                    self.known_hosts
+                )
+            } else {
+                "connect again".to_owned()
+            };
             return Judgement::Wrong(format!(
                 "THE KEY OF {server} HAS CHANGED.\n\
                  It was      {known}\n\
                  It is now   {shown}\n\
                  Either the server was set up anew, or somebody sits between you and it and reads along.\n\
                  Ask its operator for the fingerprint that the server prints at its start. If it is the new one,\n\
-                 remove the line that begins with '{server} ' from {file}\n\
-                 and connect again. Nothing was sent."
+                 {remedy}. Nothing was sent."
             ));
         }
         if let Some(expected) = self.expected.filter(|&expected| expected != shown) {
@@ -135,5 +141,43 @@ mod tests {
             };
         };
         assert!(matches!(judge(unexpected), Judgement::Wrong(_)));
+    }
+
+    #[test]
+    fn nothing_but_a_right_key_or_a_wish_is_trusted() {
+        let keys = [None, Some(SHOWN), Some(OTHER)];
+        for (case, (known, expected)) in (0..16).flat_map(|case| {
+            keys.into_iter().flat_map(move |known| keys.map(|expected| (case, (known, expected))))
+        }) {
+            let [is_loopback, accept_new, can_ask, is_written] = [1, 2, 4, 8].map(|bit| case & bit != 0);
+            let trust =
+                Trust { known, is_written, expected, is_loopback, accept_new, can_ask, ..Trust::default() };
+            let is_wrong = known == Some(OTHER) || expected == Some(OTHER);
+            let is_wished = known.or(expected).is_some() || is_loopback || accept_new;
+            let fits = match trust.judge(SHOWN) {
+                Judgement::Right => !is_wrong && is_wished,
+                Judgement::Ask => !is_wrong && !is_wished && can_ask,
+                Judgement::Wrong(_) => is_wrong || (!is_wished && !can_ask),
+            };
+            assert!(fits, "{trust:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_written_can_be_removed() {
+        let text = |is_written| match judge(|t| *t = Trust { known: Some(OTHER), is_written, ..t.clone() }) {
+            Judgement::Wrong(text) => text,
+            other => panic!("{other:?}"),
+        };
+        assert!(text(true).contains("remove the line") && !text(false).contains("remove the line"));
+    }
+
+    #[test]
+    fn a_key_is_news_once() {
+        let mut trust = Trust::default();
+        assert!(trust.remember(SHOWN) && !trust.remember(SHOWN));
+        assert!(matches!(trust.judge(OTHER), Judgement::Wrong(_)));
+        let mut written = Trust { known: Some(SHOWN), is_written: true, ..Trust::default() };
+        assert!(!written.remember(SHOWN));
     }
 }

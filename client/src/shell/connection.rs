@@ -24,6 +24,8 @@ pub(super) struct Route {
 pub(super) struct Connection {
     transport: Transport<TcpStream>,
     step: Step,
+    /// What the server sent together with the end of its handshake, and nobody has read yet.
+    early: Option<u8>,
     route: Route,
     /// The addresses to try if this one fails, the next one last.
     others: Vec<SocketAddr>,
@@ -49,7 +51,7 @@ impl Connection {
     /// Starts to connect to the first address that lets itself be tried.
     pub(super) fn dial(route: Route, registry: &Registry, token: Token) -> Result<Self, String> {
         let others = route.addresses.iter().rev().copied().collect();
-        Self::dial_next(route, others, registry, token, "there is no address to try")
+        Self::dial_next(route, others, registry, token, "there is no address to try.")
     }
 
     pub(super) fn stands(&self) -> bool {
@@ -65,7 +67,8 @@ impl Connection {
                 Err(error) => {
                     self.close(registry);
                     let others = std::mem::take(&mut self.others);
-                    *self = Self::dial_next(self.route.clone(), others, registry, token, &error.to_string())?;
+                    *self =
+                        Self::dial_next(self.route.clone(), others, registry, token, &unreachable(&error))?;
                     return Ok(Dialled::Waits);
                 }
             }
@@ -75,7 +78,14 @@ impl Connection {
 
     /// Reads into `into`; what was read counts even when the connection has ended.
     pub(super) fn read(&mut self, into: &mut [u8]) -> (usize, Progress) {
-        self.transport.read(into)
+        match (self.early.take(), into) {
+            (Some(byte), [first, rest @ ..]) => {
+                *first = byte;
+                let (len, progress) = self.transport.read(rest);
+                (len + 1, progress)
+            }
+            (_, into) => self.transport.read(into),
+        }
     }
 
     /// Writes as much as there is room for.
@@ -101,17 +111,17 @@ impl Connection {
             return Ok(Dialled::Stands(None));
         }
         self.transport.flush();
-        // Nothing but the handshake can come before we have said something.
-        let (_, progress) = self.transport.read(&mut [0]);
+        // Reading is what drives the handshake, and takes no less than a byte of what may come behind it.
+        let mut byte = [0];
+        let (len, progress) = self.transport.read(&mut byte);
+        self.early = (len > 0).then_some(byte[0]);
         if let Some(secured) = self.transport.secured() {
             self.step = Step::Stands;
             return Ok(Dialled::Stands(Some(secured)));
         }
         match (self.transport.fault(), progress) {
-            (Some(fault), _) => Err(format!(
-                "it does not speak TLS as we do ({fault}). If it runs without TLS, give --no-tls"
-            )),
-            (None, Progress::Ended) => Err("it closed the connection while TLS was agreed on".to_owned()),
+            (Some(fault), _) => Err(explain(fault)),
+            (None, Progress::Ended) => Err("it closed the connection while TLS was agreed on.".to_owned()),
             (None, _) => Ok(Dialled::Waits),
         }
     }
@@ -130,8 +140,10 @@ impl Connection {
                 wrap(stream, &route)
             });
             match started {
-                Ok(transport) => return Ok(Self { transport, step: Step::Dialling, route, others }),
-                Err(error) => reason = error.to_string(),
+                Ok(transport) => {
+                    return Ok(Self { transport, step: Step::Dialling, early: None, route, others });
+                }
+                Err(error) => reason = unreachable(&error),
             }
         }
         Err(reason)
@@ -142,6 +154,25 @@ fn wrap(stream: TcpStream, route: &Route) -> io::Result<Transport<TcpStream>> {
     let Some((config, name)) = &route.tls else { return Ok(Transport::Plain(stream)) };
     let session = ClientConnection::new(Arc::clone(config), name.clone()).map_err(io::Error::other)?;
     Ok(Transport::tls(stream, session))
+}
+
+fn unreachable(error: &io::Error) -> String {
+    format!("{error}. Is the server running there?")
+}
+
+/// What a failed handshake means. Going without TLS gives up its protection, so that is advised only where the other
+/// side speaks something else, and not where somebody tries to pass for a server.
+fn explain(fault: &rustls::Error) -> String {
+    match fault {
+        rustls::Error::InvalidMessage(_) => format!(
+            "it does not speak TLS ({fault}). If its operator says that it runs without, give --no-tls; then \
+             everybody on the way can read along."
+        ),
+        rustls::Error::InvalidCertificate(_) => format!(
+            "it does not prove that it has the key it shows ({fault}). Somebody may sit between you and the server."
+        ),
+        _ => format!("TLS could not be agreed on ({fault})."),
+    }
 }
 
 /// Whether the network has answered.

@@ -37,43 +37,52 @@ pub enum IdentityFileError {
     },
 }
 
-/// Reads the key, or makes it.
-pub(super) fn load() -> Result<Identity, IdentityFileError> {
+/// Reads the key, or makes it. With it comes a warning if a new one could not be kept: then it serves for this
+/// session, and the next one has another.
+pub(super) fn load() -> Result<(Identity, Option<String>), IdentityFileError> {
     let path = config_dir()?.join("identity.pem");
-    let pem = match fs::read(&path) {
-        Ok(pem) => pem,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => make(&path)?,
-        Err(source) => return Err(IdentityFileError::File { doing: "read", path, source }),
-    };
-    Identity::from_pem(&pem, &pem).map_err(|source| IdentityFileError::Content { path, source })
+    let content = |source| IdentityFileError::Content { path: path.clone(), source };
+    match fs::read(&path) {
+        Ok(pem) => Identity::from_pem(&pem, &pem).map_err(content).map(|identity| (identity, None)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let (certificate, key) = Identity::make().map_err(content)?;
+            let made = (key + &certificate).into_bytes();
+            let (pem, warning) = match keep(&path, &made) {
+                Ok(kept) => (kept, None),
+                Err(source) => {
+                    let error = IdentityFileError::File { doing: "write", path: path.clone(), source };
+                    (made, Some(format!("{error}. This session has a key that the next one will not have.")))
+                }
+            };
+            Identity::from_pem(&pem, &pem).map_err(content).map(|identity| (identity, warning))
+        }
+        Err(source) => Err(IdentityFileError::File { doing: "read", path, source }),
+    }
 }
 
-/// Makes a key and writes it, unless another client does so first: then that one counts.
-fn make(path: &Path) -> Result<Vec<u8>, IdentityFileError> {
-    let failed = |doing| move |source| IdentityFileError::File { doing, path: path.to_owned(), source };
-    let (certificate, key) =
-        Identity::make().map_err(|source| IdentityFileError::Content { path: path.to_owned(), source })?;
+/// Writes a new key, unless another client does so first: then that one counts.
+fn keep(path: &Path, pem: &[u8]) -> io::Result<Vec<u8>> {
     if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(failed("write"))?;
+        fs::create_dir_all(folder)?;
     }
     let half_written = path.with_extension(format!("{}.new", std::process::id()));
-    write_private(&half_written, &(key + &certificate)).map_err(failed("write"))?;
+    write_private(&half_written, pem)?;
     let linked = fs::hard_link(&half_written, path);
     let _ = fs::remove_file(&half_written);
     match linked {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(failed("write")(error)),
-        _ => fs::read(path).map_err(failed("read")),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => fs::read(path),
     }
 }
 
 /// Readable by nobody else at any moment.
-fn write_private(path: &Path, text: &str) -> io::Result<()> {
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let _ = fs::remove_file(path);
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path)?;
-    file.write_all(text.as_bytes())?;
+    file.write_all(bytes)?;
     file.sync_all()
 }

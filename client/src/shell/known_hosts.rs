@@ -56,11 +56,13 @@ impl KnownHosts {
 
     /// The server's key, if it is known.
     pub(super) fn fingerprint(&self) -> Result<Option<Fingerprint>, KnownHostsError> {
-        let text = match fs::read_to_string(&self.path) {
-            Ok(text) => text,
+        let bytes = match fs::read(&self.path) {
+            Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(self.failed("read")(source)),
         };
+        // A comment may be in any encoding; anything else that is damaged fits no server and no key.
+        let text = String::from_utf8_lossy(&bytes);
         let mut found = None;
         for (line, number) in text.lines().zip(1..) {
             if line.trim().is_empty() || line.starts_with('#') {
@@ -86,7 +88,11 @@ impl KnownHosts {
         options.create(true).append(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let line = format!("{} {fingerprint}\n", self.server);
+        let mut line = format!("{} {fingerprint}\n", self.server);
+        // Whoever edited the file may have left its last line without an end.
+        if fs::read(&self.path).is_ok_and(|before| before.last().is_some_and(|&last| last != b'\n')) {
+            line.insert(0, '\n');
+        }
         options
             .open(&self.path)
             .and_then(|mut file| file.write_all(line.as_bytes()))
@@ -106,4 +112,43 @@ pub(super) fn config_dir() -> Result<PathBuf, KnownHostsError> {
     }
     let strategy = etcetera::choose_base_strategy().map_err(|_| KnownHostsError::NoPlace)?;
     Ok(strategy.config_dir().join("parlour"))
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn at(folder: &TempDir, server: &str) -> KnownHosts {
+        KnownHosts { path: folder.path().join("config/known_hosts"), server: server.to_owned() }
+    }
+
+    #[test]
+    fn each_server_has_its_own_key() {
+        let folder = TempDir::new().unwrap();
+        let servers = ["host:1", "host:11", "ost:1", "[::1]:1", "host:2"];
+        for (server, number) in servers.into_iter().zip(0..) {
+            assert_eq!(at(&folder, server).fingerprint().unwrap(), None);
+            at(&folder, server).remember(Fingerprint([number; 32])).unwrap();
+        }
+        for (server, number) in servers.into_iter().zip(0..) {
+            assert_eq!(at(&folder, server).fingerprint().unwrap(), Some(Fingerprint([number; 32])));
+        }
+    }
+
+    #[test]
+    fn clients_side_by_side_do_not_mix_their_lines() {
+        let folder = TempDir::new().unwrap();
+        std::thread::scope(|scope| {
+            for number in 0..8 {
+                let known_hosts = at(&folder, &format!("host:{number}"));
+                scope.spawn(move || known_hosts.remember(Fingerprint([number; 32])).unwrap());
+            }
+        });
+        for number in 0..8 {
+            let known = at(&folder, &format!("host:{number}")).fingerprint().unwrap();
+            assert_eq!(known, Some(Fingerprint([number; 32])));
+        }
+    }
 }

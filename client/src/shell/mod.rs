@@ -22,7 +22,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use thiserror::Error;
 
 use crate::{
-    core::{Setup, Trust},
+    core::{Event, Setup, Trust},
     options::{self, Options},
 };
 use connection::Route;
@@ -85,11 +85,12 @@ impl RunError {
 pub fn run(options: &Options) -> Result<u8, RunError> {
     let server = server_label(&options.host, options.port);
     let known_hosts = KnownHosts::for_server(server.clone())?;
-    let key = identity::load()?.fingerprint();
     let password = password(options)?;
     let addresses = resolve(&options.host, options.port)?;
     let at_terminal = io::stdin().is_terminal() && io::stdout().is_terminal() && options.face.is_none();
     let known = if options.tls { known_hosts.fingerprint()? } else { None };
+    let (identity, warning) = identity::load()?;
+    let key = identity.fingerprint();
     let trust = Trust {
         server,
         known,
@@ -116,13 +117,16 @@ pub fn run(options: &Options) -> Result<u8, RunError> {
         doing: "cannot get random bytes from the system",
         source: io::ErrorKind::Other.into(),
     })?;
-    let (output, mode) = match options.face {
+    let (mut output, mode) = match options.face {
         Some(options::Face::Json) => (Output::Json, Mode::Lines),
         None if at_terminal => {
             (Output::terminal().map_err(RunError::system("cannot set up the terminal"))?, Mode::Keys)
         }
         Some(options::Face::Plain) | None => (Output::Plain, Mode::Lines),
     };
+    if let Some(text) = warning {
+        output.show(&Event::Notice { text }).map_err(RunError::system("cannot write to standard output"))?;
+    }
     RunLoop::new(setup, (route, known_hosts), seed, output, mode)
         .and_then(|mut run_loop| run_loop.run())
         .map_err(RunError::system("the event loop failed"))

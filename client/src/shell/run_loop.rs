@@ -175,7 +175,7 @@ impl RunLoop {
 
     fn dial_failed(&mut self, reason: &str) {
         let address = self.route.addresses.first().map_or_else(String::new, ToString::to_string);
-        let reason = format!("cannot connect to {address}: {reason}. Is the server running there?");
+        let reason = format!("cannot connect to {address}: {reason}");
         self.core.handle_input(self.now(), Input::DialFailed(&reason));
     }
 

@@ -4,7 +4,14 @@
 #![cfg(unix)]
 // A test that cannot go on stops with the whole conversation on the screen: panics are its way to say so, and the
 // lints' exemption for tests does not reach the helpers outside `#[test]`.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(
+    clippy::unnecessary_wraps,
+    clippy::needless_pass_by_value,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
 
 mod arguments;
 mod broadcast;
@@ -12,8 +19,10 @@ mod commands;
 mod faces;
 mod harness;
 mod hostile;
+mod identity;
 mod lists;
 mod login;
 mod messages;
+mod mitm;
 mod presence;
 mod shutdown;

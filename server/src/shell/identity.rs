@@ -30,25 +30,29 @@ pub enum IdentityFileError {
         /// What the system said.
         source: io::Error,
     },
-    /// What is in the files makes no identity.
-    #[error("{} and {} cannot be used: {source}", certificate.display(), key.display())]
+    /// What is in a file makes no identity.
+    #[error("{} cannot be used: {source}", path.display())]
     Content {
-        /// The certificate's file.
-        certificate: PathBuf,
-        /// The key's file.
-        key: PathBuf,
+        /// Which file.
+        path: PathBuf,
         /// What is wrong.
         source: IdentityError,
     },
+    /// A key of a kind that is not supported, or a damaged one.
+    #[error("{} cannot be used: {source}; ECDSA P-256, P-384, Ed25519 and RSA keys can", path.display())]
+    Key {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        source: rustls::Error,
+    },
     /// The key is not the certificate's.
-    #[error("the key in {} does not fit the certificate in {}: {source}", key.display(), certificate.display())]
+    #[error("the key in {} does not fit the certificate in {}", key.display(), certificate.display())]
     Mismatch {
         /// The certificate's file.
         certificate: PathBuf,
         /// The key's file.
         key: PathBuf,
-        /// What is wrong.
-        source: rustls::Error,
     },
 }
 
@@ -71,24 +75,23 @@ pub(super) fn load(options: &Options) -> Result<Option<(Arc<ServerConfig>, Finge
 fn read(certificate: &Path, key: &Path) -> Result<(Arc<ServerConfig>, Fingerprint), IdentityFileError> {
     let content = |path: &Path| fs::read(path).map_err(failed("read", path));
     let identity = Identity::from_pem(&content(certificate)?, &content(key)?).map_err(|source| {
-        IdentityFileError::Content { certificate: certificate.to_owned(), key: key.to_owned(), source }
+        let path = if matches!(source, IdentityError::Key(_)) { key } else { certificate };
+        IdentityFileError::Content { path: path.to_owned(), source }
     })?;
     let fingerprint = identity.fingerprint();
-    let config = server_config(identity).map_err(|source| IdentityFileError::Mismatch {
-        certificate: certificate.to_owned(),
-        key: key.to_owned(),
-        source,
+    let config = server_config(identity).map_err(|source| match source {
+        rustls::Error::InconsistentKeys(_) => {
+            IdentityFileError::Mismatch { certificate: certificate.to_owned(), key: key.to_owned() }
+        }
+        source => IdentityFileError::Key { path: key.to_owned(), source },
     })?;
     Ok((config, fingerprint))
 }
 
 /// Writes the key first: a start that was interrupted in between finds no certificate and makes both anew.
 fn make(folder: &Path, certificate: &Path, key: &Path) -> Result<(), IdentityFileError> {
-    let (certificate_pem, key_pem) = Identity::make().map_err(|source| IdentityFileError::Content {
-        certificate: certificate.to_owned(),
-        key: key.to_owned(),
-        source,
-    })?;
+    let (certificate_pem, key_pem) =
+        Identity::make().map_err(|source| IdentityFileError::Content { path: folder.to_owned(), source })?;
     private_folder(folder).map_err(failed("write", folder))?;
     write_private(key, &key_pem).map_err(failed("write", key))?;
     write_private(certificate, &certificate_pem).map_err(failed("write", certificate))?;

@@ -3,6 +3,8 @@
 //! Owns the numbering of commands and the events not yet looked at; must not know what a command means.
 
 use std::fs::File;
+use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -43,9 +45,15 @@ impl ClientSetup<'_> {
     /// Starts a client in a directory of its own.
     #[track_caller]
     pub(crate) fn start(self, server: &Server) -> Client {
-        let mut command = client_command(&server.client_directory());
-        command.args(server.client_args()).args(self.args);
-        command.args([server.address().ip().to_string(), server.address().port().to_string()]);
+        let args = [server.client_args(), self.args].concat();
+        ClientSetup { args: &args, ..self }.start_in(&server.client_directory(), server.address())
+    }
+
+    /// Starts a client in `home`, and sends it to `address`.
+    #[track_caller]
+    pub(crate) fn start_in(self, home: &Path, address: SocketAddr) -> Client {
+        let mut command = client_command(home);
+        command.args(self.args).args([address.ip().to_string(), address.port().to_string()]);
         if let Some(password) = self.password {
             command.env("PARLOUR_PASSWORD", password);
         }
@@ -219,6 +227,11 @@ impl Client {
     /// All of standard output so far, whatever the face.
     pub(crate) fn output(&self) -> String {
         self.program.out.lines().concat()
+    }
+
+    /// All of standard error so far.
+    pub(crate) fn complaint(&self) -> String {
+        self.program.err.lines().concat()
     }
 
     /// Stops the test; every program in it then shows what it has said.

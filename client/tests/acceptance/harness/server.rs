@@ -32,6 +32,12 @@ pub(crate) struct ServerSetup<'a> {
     pub(crate) binds: &'a [&'a str],
     /// Whether connections are encrypted.
     pub(crate) tls: bool,
+    /// 0 lets the system pick one.
+    pub(crate) port: u16,
+    /// For `--data-dir`; none for one of its own.
+    pub(crate) data_dir: Option<&'a Path>,
+    /// Further options.
+    pub(crate) args: &'a [&'a str],
 }
 
 /// A server that accepts connections and is killed when dropped.
@@ -47,7 +53,16 @@ pub(crate) struct Server {
 
 impl Default for ServerSetup<'_> {
     fn default() -> Self {
-        Self { block_duration: 60, timeout: 300, credentials: PEOPLE, binds: &[], tls: true }
+        Self {
+            block_duration: 60,
+            timeout: 300,
+            credentials: PEOPLE,
+            binds: &[],
+            tls: true,
+            port: 0,
+            data_dir: None,
+            args: &[],
+        }
     }
 }
 
@@ -62,11 +77,13 @@ impl Server {
             command.arg("--no-tls");
         }
         command.arg("--credentials").arg(credentials_path(directory.path()));
-        command.arg("--data-dir").arg(directory.path().join("data"));
+        let own_data_dir = directory.path().join("data");
+        command.arg("--data-dir").arg(setup.data_dir.unwrap_or(&own_data_dir)).args(setup.args);
         for bind in setup.binds {
             command.args(["--bind", bind]);
         }
-        command.args(["0", &setup.block_duration.to_string(), &setup.timeout.to_string()]);
+        let numbers = [u32::from(setup.port), setup.block_duration, setup.timeout];
+        command.args(numbers.map(|number| number.to_string()));
         let program = Program::spawn(&mut command, Stdio::null());
         let addresses = await_addresses(&program, setup.binds.len().max(1));
         let owned = |&(user, password): &(&str, &str)| (user.to_owned(), password.to_owned());
@@ -101,6 +118,16 @@ impl Server {
         &self.addresses
     }
 
+    /// The fingerprint it printed, after its addresses.
+    #[track_caller]
+    pub(crate) fn fingerprint(&self) -> String {
+        let line = self.program.out.line(self.addresses.len(), Instant::now() + PATIENCE);
+        let fingerprint = line.as_deref().and_then(|line| line.trim_end().strip_prefix("fingerprint "));
+        fingerprint
+            .unwrap_or_else(|| panic!("awaited of process {}: its fingerprint, not {line:?}", self.id()))
+            .to_owned()
+    }
+
     /// The password of one of its accounts, as set up.
     pub(crate) fn password_of(&self, user: &str) -> &str {
         let account = self.credentials.iter().find(|(name, _)| name == user);
@@ -113,6 +140,11 @@ impl Server {
         let directory = self.directory.path().join(format!("client-{number}"));
         fs::create_dir(&directory).expect("a client's directory");
         directory
+    }
+
+    /// All of standard output so far.
+    pub(crate) fn output(&self) -> String {
+        self.program.out.lines().concat()
     }
 
     /// The log so far and to come.
