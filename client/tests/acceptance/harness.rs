@@ -11,7 +11,7 @@ mod transcript;
 use std::time::Duration;
 
 pub(crate) use self::client::{Client, ClientSetup, kind};
-pub(crate) use self::program::{Finished, run_client, run_server};
+pub(crate) use self::program::{Finished, run_client, run_server, run_server_with_input};
 pub(crate) use self::server::{PEOPLE, Server, ServerSetup, write_credentials};
 
 /// How long anything awaited may take: far more than it needs, so that only a lost answer runs into it.

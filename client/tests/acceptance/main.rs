@@ -15,5 +15,6 @@ mod hostile;
 mod lists;
 mod login;
 mod messages;
+mod passwd;
 mod presence;
 mod shutdown;
