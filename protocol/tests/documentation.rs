@@ -174,9 +174,10 @@ fn refusal_meaning(code: LoginRefusal) -> [&'static str; 2] {
         LoginRefusal::AlreadyOnline => {
             ["The password is right, but the user's first connection lives.", "Tells the user."]
         }
-        LoginRefusal::Busy => {
-            ["Too many connections of this address are logging in.", "Tries again after a pause."]
-        }
+        LoginRefusal::Busy => [
+            "Too many connections of this address are logging in, or too many wrong passwords came from it; `retry-after` tells how long that lasts.",
+            "Tries again after a pause.",
+        ],
     }
 }
 

@@ -3,7 +3,12 @@
 //! Owns the format. All or nothing: one bad line refuses the whole file, so that a half-written one never
 //! takes effect. Must not know what the accounts are used for, and shows a password to nobody.
 
-use std::{collections::BTreeMap, io, path::Path, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs::{File, Metadata},
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
 
 use protocol::{
     Username,
@@ -12,7 +17,10 @@ use protocol::{
 };
 use thiserror::Error;
 
-use crate::hub::{Credential, Password};
+use crate::{
+    hub::{Credential, Password},
+    lookalikes::{self, Deception, Skeleton, spelled_out},
+};
 
 /// Why a credentials file cannot be used. Each message names the file, and the line if there is one.
 #[derive(Debug, Error)]
@@ -57,32 +65,107 @@ pub enum Fault {
         /// The line of the first.
         first: usize,
     },
+    /// The name could pass for another that is not here.
+    #[error("{} is no good username: {why}", spelled_out(user))]
+    Deceptive {
+        /// The name.
+        user: Username,
+        /// How it deceives.
+        why: Deception,
+    },
+    /// Two names that people cannot tell apart.
+    #[error("{} looks like {} of line {first}; change one of them", spelled_out(user), spelled_out(other))]
+    LookAlike {
+        /// The name.
+        user: Username,
+        /// The one before it.
+        other: Username,
+        /// The line of that one.
+        first: usize,
+    },
     /// It begins like a verifier and is none.
     #[error("bad verifier: {0}")]
     Verifier(#[from] VerifierError),
 }
 
-/// Reads a file.
+/// Reads a file, and warns in the log if too many can.
 pub fn load(path: &Path) -> Result<BTreeMap<Username, Credential>, CredentialsError> {
-    let bytes = std::fs::read(path)
-        .map_err(|source| CredentialsError::Unreadable { path: path.to_owned(), source })?;
+    let unreadable = |source| CredentialsError::Unreadable { path: path.to_owned(), source };
+    let mut file = File::open(path).map_err(unreadable)?;
+    if let Some(danger) = file.metadata().ok().as_ref().and_then(danger) {
+        log::warn!(
+            "{danger} {}, and who does may log in as anybody; 'chmod o-rw' keeps them out",
+            path.display()
+        );
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(unreadable)?;
     parse(&bytes).map_err(|(line, fault)| CredentialsError::Line { path: path.to_owned(), line, fault })
 }
 
 /// Reads a file's content; an error comes with its line, counted from 1.
 pub fn parse(bytes: &[u8]) -> Result<BTreeMap<Username, Credential>, (usize, Fault)> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut users: BTreeMap<Username, (usize, Credential)> = BTreeMap::new();
-    for (line, number) in bytes.split(|&b| b == b'\n').zip(1..) {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let mut looks: BTreeMap<Skeleton, Username> = BTreeMap::new();
+    for (line, number) in lines(bytes).zip(1..) {
         let at_line = |fault| (number, fault);
         let Some((user, credential)) = parse_line(line).map_err(at_line)? else { continue };
         if let Some(&(first, _)) = users.get(&user) {
             return Err(at_line(Fault::Duplicate { user, first }));
         }
+        if let Some(other) = looks.insert(Skeleton::of(&user), user.clone()) {
+            let first = users.get(&other).map_or(0, |&(first, _)| first);
+            return Err(at_line(Fault::LookAlike { user, other, first }));
+        }
         users.insert(user, (number, credential));
     }
     Ok(users.into_iter().map(|(user, (_, credential))| (user, credential)).collect())
+}
+
+/// A text with one user's line replaced, or added at the end, and all else as it was.
+pub fn with_line(bytes: &[u8], user: &Username, credential: &Verifier) -> Result<Vec<u8>, (usize, Fault)> {
+    let line = format!("{user} {credential}");
+    let mut at = bytes.len() - without_mark(bytes).len();
+    for old in lines(bytes) {
+        if parse_line(old).is_ok_and(|parsed| parsed.is_some_and(|(name, _)| name == *user)) {
+            let (before, rest) = bytes.split_at(at);
+            let edited = [before, line.as_bytes(), rest.get(old.len()..).unwrap_or_default()].concat();
+            return parse(&edited).map(|_| edited);
+        }
+        let behind = bytes.get(at + old.len()..).unwrap_or_default();
+        at += old.len() + if behind.starts_with(b"\r\n") { 2 } else { 1 };
+    }
+    let line_end: &[u8] = if bytes.windows(2).any(|pair| pair == b"\r\n") { b"\r\n" } else { b"\n" };
+    let is_whole = without_mark(bytes).is_empty() || bytes.ends_with(b"\n");
+    let edited = [bytes, if is_whole { b"" } else { line_end }, line.as_bytes(), line_end].concat();
+    parse(&edited).map(|_| edited)
+}
+
+/// Who else than the owner and the group does what with the file, if anybody.
+#[cfg(unix)]
+fn danger(file: &Metadata) -> Option<&'static str> {
+    use std::os::unix::fs::PermissionsExt;
+    match file.permissions().mode() & 0o006 {
+        0 => None,
+        0o004 => Some("every user of this machine can read"),
+        0o002 => Some("every user of this machine can change"),
+        _ => Some("every user of this machine can read and change"),
+    }
+}
+
+#[cfg(not(unix))]
+fn danger(_: &Metadata) -> Option<&'static str> {
+    None
+}
+
+/// The lines, without their ends.
+fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    without_mark(bytes).split(|&b| b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+}
+
+/// Some editors put a byte order mark before everything.
+fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
 
 fn parse_line(line: &[u8]) -> Result<Option<(Username, Credential)>, Fault> {
@@ -91,7 +174,10 @@ fn parse_line(line: &[u8]) -> Result<Option<(Username, Credential)>, Fault> {
         return Ok(None);
     }
     let (user, password) = line.split_once(' ').ok_or(Fault::NoPassword)?;
-    let user = user.parse()?;
+    let user: Username = user.parse()?;
+    if let Err(why) = lookalikes::check(&user) {
+        return Err(Fault::Deceptive { user, why });
+    }
     if password.is_empty() {
         return Err(Fault::NoPassword);
     }
@@ -133,6 +219,52 @@ mod tests {
     }
 
     #[test]
+    fn names_that_could_deceive_are_named() {
+        let fault = |text: &str| parse(text.as_bytes()).unwrap_err();
+        let user = |name: &str| name.parse::<Username>().unwrap();
+        let (line, look_alike) = fault("ada x\n\n\u{430}\u{501}\u{430} x\n");
+        let (other, first) = (user("ada"), 1);
+        assert_eq!(look_alike, Fault::LookAlike { user: user("\u{430}\u{501}\u{430}"), other, first });
+        let message = format!("line {line}: {look_alike}");
+        assert!(message.starts_with("line 3") && message.contains("'ada' of line 1"), "{message}");
+        assert!(message.contains("\\u{430}\\u{501}\\u{430}"), "{message}");
+        let deceptive = |name: &str, why| (1, Fault::Deceptive { user: user(name), why });
+        assert_eq!(fault("\u{430}da x"), deceptive("\u{430}da", Deception::Scripts));
+        assert_eq!(fault("\u{2126} x"), deceptive("\u{2126}", Deception::Form));
+        assert_eq!(parse("Ada x\nada x\nAlan y".as_bytes()).unwrap().len(), 3, "case tells apart");
+    }
+
+    fn verifier() -> Verifier {
+        Verifier::derive("x", b"salt", protocol::scram::Iterations::new(4_096).unwrap())
+    }
+
+    #[track_caller]
+    fn assert_edited(text: &str, user: &str, edited: &str) {
+        let verifier = verifier();
+        let bytes = with_line(text.as_bytes(), &user.parse().unwrap(), &verifier).unwrap();
+        assert_eq!(String::from_utf8(bytes).unwrap(), edited.replace("NEW", &verifier.to_string()));
+    }
+
+    #[test]
+    fn an_edit_keeps_everything_else() {
+        assert_edited("", "ada", "ada NEW\n");
+        assert_edited("ada old", "ada", "ada NEW");
+        assert_edited("alan x", "ada", "alan x\nada NEW\n");
+        assert_edited("#ada x\n\n  \nada old\nAda x\n", "ada", "#ada x\n\n  \nada NEW\nAda x\n");
+        assert_edited("adam x\r\nada old\r\n\r\n", "ada", "adam x\r\nada NEW\r\n\r\n");
+        assert_edited("adam x\r\nalan y", "ada", "adam x\r\nalan y\r\nada NEW\r\n");
+        assert_edited("\u{feff}ada old\nalan x\n", "ada", "\u{feff}ada NEW\nalan x\n");
+        assert_edited("\u{feff}", "ada", "\u{feff}ada NEW\n");
+    }
+
+    #[test]
+    fn an_edit_refuses_a_bad_file_and_a_bad_outcome() {
+        let edit = |text: &str| with_line(text.as_bytes(), &"ada".parse().unwrap(), &verifier()).unwrap_err();
+        assert_eq!(edit("ada x\nalan\n"), (2, Fault::NoPassword));
+        assert!(matches!(edit("\u{430}\u{501}\u{430} x\n"), (2, Fault::LookAlike { first: 1, .. })));
+    }
+
+    #[test]
     fn passwords_do_not_show_in_debug_output() {
         assert!(!format!("{:?}", parse(b"ada sesame").unwrap()).contains("sesame"));
     }
@@ -141,6 +273,28 @@ mod tests {
         #[test]
         fn parsing_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             let _ = parse(&bytes);
+        }
+
+        #[test]
+        fn an_edit_changes_one_line(
+            lines in proptest::collection::vec("(#? ?[a-z]{1,3} [ -~]{1,5}|#.{0,5}|)\r?", 0..8),
+            user in "[a-z]{1,3}",
+        ) {
+            let text = lines.join("\n");
+            let user: Username = user.parse().unwrap();
+            if let (Ok(before), Ok(edited)) =
+                (parse(text.as_bytes()), with_line(text.as_bytes(), &user, &verifier()))
+            {
+                let after = parse(&edited).unwrap();
+                prop_assert!(matches!(&after[&user], Credential::Verifier(_)));
+                prop_assert!(before.keys().all(|name| after.contains_key(name)));
+                let others = |text: &[u8]| {
+                    let is_other = |line: &&[u8]| !line.starts_with(format!("{user} ").as_bytes());
+                    let others: Vec<_> = super::lines(text).filter(is_other).map(<[u8]>::to_vec).collect();
+                    others.join(&b'\n').trim_ascii_end().to_vec()
+                };
+                prop_assert_eq!(others(&edited), others(text.as_bytes()));
+            }
         }
     }
 }

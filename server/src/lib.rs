@@ -4,5 +4,7 @@
 
 pub mod credentials;
 pub mod hub;
+pub mod lookalikes;
 pub mod options;
+pub mod passwd;
 pub mod shell;

@@ -1,14 +1,19 @@
-//! `parlour-server`: reads the arguments, runs the shell, turns the outcome into an exit code.
+//! `parlour-server`: reads the arguments, runs the shell or a sub-command, turns the outcome into an exit code.
 
-use std::{io::Write, process::ExitCode};
+use std::{ffi::OsString, io::Write, process::ExitCode};
 
 use server::{
     options::{self, Invocation},
+    passwd::{self, PasswdError},
     shell,
 };
 
 fn main() -> ExitCode {
-    let invocation = match options::parse(std::env::args_os().skip(1)) {
+    let mut arguments = std::env::args_os().skip(1).peekable();
+    if arguments.next_if(|first| first == passwd::NAME).is_some() {
+        return set_password(arguments);
+    }
+    let invocation = match options::parse(arguments) {
         Ok(invocation) => invocation,
         Err(error) => {
             complain(&format!("{error}\n\n{}", options::usage()));
@@ -27,6 +32,32 @@ fn main() -> ExitCode {
         }
     }
     ExitCode::SUCCESS
+}
+
+fn set_password(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let outcome = passwd::parse(arguments).and_then(|invocation| match invocation {
+        passwd::Invocation::Help => Ok(passwd::help()),
+        passwd::Invocation::Run(options) => passwd::run(&options),
+    });
+    match outcome {
+        Ok(text) => {
+            // Printed is all that there is of a line: a full disk behind `>>` must not go unnoticed.
+            let printed = writeln!(std::io::stdout(), "{text}").and_then(|()| std::io::stdout().flush());
+            if let Err(error) = printed {
+                complain(&format!("cannot write to standard output: {error}"));
+                return ExitCode::from(1);
+            }
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            let usage = match error {
+                PasswdError::Usage(_) => format!("\n\n{}", passwd::usage()),
+                _ => String::new(),
+            };
+            complain(&format!("{error}{usage}"));
+            ExitCode::from(error.exit_code())
+        }
+    }
 }
 
 fn say(text: &str) {

@@ -139,7 +139,8 @@ pub fn help() -> String {
          each address, and the fingerprint of its key, which clients can check. The log goes to standard error; RUST_LOG sets its level (error, warn, info, debug).\n\
          SIGHUP reads the credentials again, SIGTERM and SIGINT stop the server cleanly.\n\n\
          Credentials file: a line per user, 'username password', split at the first space; blank lines and\n\
-         lines that begin with # are skipped.\n\n\
+         lines that begin with # are skipped. Instead of a password it may hold what 'parlour-server passwd' makes\n\
+         of one, from which it cannot be read; see 'parlour-server passwd --help'.\n\n\
          Example: parlour-server --bind 0.0.0.0 8080 60 300";
     format!("{}\n{details}", table().usage(brief).trim_end_matches('\n').to_owned() + "\n")
 }

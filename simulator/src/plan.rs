@@ -102,6 +102,10 @@ fn limits(dice: &mut Dice) -> Limits {
         known_ids_per_sender_max: dice.skewed_size(1, defaults.known_ids_per_sender_max),
         blocked_max: dice.skewed_size(1, 100),
         tickets_max: 128,
+        proofs_per_address_max: dice.size(1, 3),
+        wrong_per_address_max: u32::try_from(dice.size(3, 100)).unwrap_or(3),
+        wrong_per_address_span: seconds(dice, 1, 60),
+        guessing_addresses_max: dice.size(1, 100),
         ghosts_max: dice.skewed_size(1, 100),
         timers_per_turn_max: dice.skewed_size(1, 256),
     }

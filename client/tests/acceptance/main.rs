@@ -24,5 +24,6 @@ mod lists;
 mod login;
 mod messages;
 mod mitm;
+mod passwd;
 mod presence;
 mod shutdown;

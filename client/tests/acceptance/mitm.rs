@@ -207,25 +207,22 @@ fn plausible(nonce: &str) -> String {
 #[test]
 fn an_impostor_cannot_prove_that_he_is_the_server() {
     const WELCOME: &str = "welcome ada\nv=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
-    let made_up: fn(&str) -> Vec<String> = |body| match body.starts_with("proof") {
-        true => vec![WELCOME.to_owned()],
-        false => begin(body, plausible),
+    let made_up: fn(&str) -> Vec<String> =
+        |body| if body.starts_with("proof") { vec![WELCOME.to_owned()] } else { begin(body, plausible) };
+    let somebody_else: fn(&str) -> Vec<String> = |body| {
+        if body.starts_with("proof") { vec![WELCOME.replace("ada", "bob")] } else { begin(body, plausible) }
     };
-    let somebody_else: fn(&str) -> Vec<String> = |body| match body.starts_with("proof") {
-        true => vec![WELCOME.replace("ada", "bob")],
-        false => begin(body, plausible),
+    let no_proof: fn(&str) -> Vec<String> = |body| {
+        if body.starts_with("proof") { vec!["welcome ada\n".to_owned()] } else { begin(body, plausible) }
     };
-    let no_proof: fn(&str) -> Vec<String> = |body| match body.starts_with("proof") {
-        true => vec!["welcome ada\n".to_owned()],
-        false => begin(body, plausible),
-    };
-    let at_once: fn(&str) -> Vec<String> = |body| match body.starts_with("auth") {
-        true => vec![WELCOME.to_owned()],
-        false => begin(body, plausible),
-    };
-    let once_more: fn(&str) -> Vec<String> = |body| match body.starts_with("proof") {
-        true => vec![format!("challenge\n{}", plausible("again"))],
-        false => begin(body, plausible),
+    let at_once: fn(&str) -> Vec<String> =
+        |body| if body.starts_with("auth") { vec![WELCOME.to_owned()] } else { begin(body, plausible) };
+    let once_more: fn(&str) -> Vec<String> = |body| {
+        if body.starts_with("proof") {
+            vec![format!("challenge\n{}", plausible("again"))]
+        } else {
+            begin(body, plausible)
+        }
     };
     let cheap: fn(&str) -> Vec<String> = |body| begin(body, |nonce| format!("r={nonce}more,s=c2FsdA==,i=1"));
     let dear: fn(&str) -> Vec<String> =

@@ -1,7 +1,11 @@
 //! Who has an account, with which password, and how often a wrong one was tried.
 //!
-//! Owns the counts and the locks. A name without an account gets a ghost: the same counts, the same kind of
-//! password, the same salt at every try, so that neither answers nor their timing tell who exists.
+//! Owns the counts and the locks, and when keys are derived. A name without an account is counted and locked
+//! like one with an account, and shown a decoy of the same kind.
+//!
+//! A decoy's keys are there at once. So that answers for real names come as fast, the keys of plain passwords
+//! are derived ahead, from the start on, one at a time: then a log-in that cannot wait for its turn has one
+//! derivation before it at most, and names without an account cause none.
 
 use core::{fmt, time::Duration};
 use std::{
@@ -12,17 +16,17 @@ use std::{
 use protocol::{
     Username,
     random::RandomStream,
-    scram::{Iterations, Key, Verifier},
+    scram::{Iterations, Verifier},
     time::MonoMs,
 };
-use ring::hmac;
 
-use super::effect::ConnId;
+use super::{
+    decoy::{Decoys, Shape},
+    effect::{ConnId, Effect},
+};
 
 /// Wrong passwords in a row that lock an account.
 const WRONG_PASSWORDS_MAX: u32 = 3;
-/// Bytes of a salt that is made here.
-const SALT_LEN: usize = 16;
 
 /// What an account's line in the credentials file holds.
 #[derive(Clone, Debug)]
@@ -34,9 +38,11 @@ pub enum Credential {
 }
 
 impl Credential {
-    /// A password that nobody can type.
-    fn nobodys() -> Self {
-        Self::Plain(Password::new("\0"))
+    fn shape(&self) -> Shape {
+        match self {
+            Self::Plain(_) => Shape::PLAIN,
+            Self::Verifier(verifier) => Shape::of(verifier),
+        }
     }
 
     /// Whether both lines of a file say the same.
@@ -82,54 +88,72 @@ pub(super) struct Parameters {
 #[derive(Debug)]
 pub(super) enum Keys {
     Known(Verifier),
-    /// The password is plain: its keys are on their way, and this connection is told when they are there.
+    /// They are on their way, and this connection is told when they are there.
     Coming,
-    /// The password is plain, and this connection is the first to need its keys.
-    Missing {
-        password: Password,
-        job: u64,
-    },
+    /// This connection is the first to need them: they come once this is carried out.
+    Missing(Effect),
+}
+
+/// What a new list changes for others.
+#[derive(Debug)]
+pub(super) struct Replaced {
+    /// Whose accounts are gone.
+    pub(super) gone: Vec<Username>,
+    /// Who waited for the keys of one of those.
+    pub(super) waiting: Vec<ConnId>,
 }
 
 #[derive(Debug)]
 struct Account {
     credential: Credential,
-    /// The keys of a plain password, once somebody needed them.
+    /// The keys of a plain password, once they are derived.
     derived: Option<Verifier>,
     /// The derivation under way.
     job: Option<u64>,
     /// Connections that wait for `derived`.
     waiting: Vec<ConnId>,
-    wrong_in_a_row: u32,
-    locked_until: Option<MonoMs>,
+    tries: Tries,
 }
 
 impl Account {
     fn new(credential: Credential) -> Self {
-        Self {
-            credential,
-            derived: None,
-            job: None,
-            waiting: Vec::new(),
-            wrong_in_a_row: 0,
-            locked_until: None,
+        Self { credential, derived: None, job: None, waiting: Vec::new(), tries: Tries::default() }
+    }
+
+    fn keys(&self) -> Option<&Verifier> {
+        match &self.credential {
+            Credential::Verifier(verifier) => Some(verifier),
+            Credential::Plain(_) => self.derived.as_ref(),
         }
     }
 }
 
-pub(super) struct Accounts {
-    known: BTreeMap<Username, Account>,
-    ghosts: BTreeMap<Arc<str>, Account>,
-    /// Ghosts by age.
-    ghost_order: VecDeque<Arc<str>>,
-    ghosts_max: usize,
-    lock_out: Option<Duration>,
-    last_job: u64,
-    /// Turns a name into its salt and a ghost's password; new at each start.
-    secret: hmac::Key,
+#[derive(Debug, Default)]
+struct Tries {
+    wrong_in_a_row: u32,
+    locked_until: Option<MonoMs>,
 }
 
-/// The secret stays out of every log.
+/// A name without an account, in fixed space.
+type Ghost = [u8; 32];
+
+pub(super) struct Accounts {
+    known: BTreeMap<Username, Account>,
+    /// Names without an account that were tried with a wrong password.
+    ghosts: BTreeMap<Ghost, Tries>,
+    /// Ghosts by age.
+    ghost_order: VecDeque<Ghost>,
+    ghosts_max: usize,
+    lock_out: Option<Duration>,
+    decoys: Decoys,
+    last_job: u64,
+    /// Whose keys may still have to be derived ahead.
+    to_derive: VecDeque<Username>,
+    /// The derivation ahead that is under way.
+    ahead: Option<u64>,
+}
+
+/// Passwords and keys stay out of every log.
 impl fmt::Debug for Accounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} accounts, {} ghosts", self.known.len(), self.ghosts.len())
@@ -143,14 +167,24 @@ impl Accounts {
         ghosts_max: usize,
         random: &mut RandomStream,
     ) -> Self {
-        let known = credentials.into_iter().map(|(user, c)| (user, Account::new(c))).collect();
-        let secret = hmac::Key::new(hmac::HMAC_SHA256, &random.bytes::<32>());
-        let ghosts = BTreeMap::new();
-        Self { known, ghosts, ghost_order: VecDeque::new(), ghosts_max, lock_out, last_job: 0, secret }
+        let mut accounts = Self {
+            known: BTreeMap::new(),
+            ghosts: BTreeMap::new(),
+            ghost_order: VecDeque::new(),
+            ghosts_max,
+            lock_out,
+            decoys: Decoys::new(random),
+            last_job: 0,
+            to_derive: VecDeque::new(),
+            ahead: None,
+        };
+        accounts.replace(credentials);
+        accounts
     }
 
-    /// Takes over a new list; counts and locks of those who stay are kept. Returns who is gone.
-    pub(super) fn replace(&mut self, credentials: BTreeMap<Username, Credential>) -> Vec<Username> {
+    /// Takes over a new list; counts and locks of those who stay are kept.
+    pub(super) fn replace(&mut self, credentials: BTreeMap<Username, Credential>) -> Replaced {
+        self.decoys.resemble(credentials.values().map(Credential::shape));
         let mut old = std::mem::take(&mut self.known);
         for (user, credential) in credentials {
             let mut account = old.remove(&user).unwrap_or_else(|| Account::new(credential.clone()));
@@ -162,45 +196,57 @@ impl Accounts {
             }
             self.known.insert(user, account);
         }
-        old.into_keys().collect()
+        let missing = self.known.iter().filter(|(_, account)| account.keys().is_none());
+        self.to_derive = missing.map(|(user, _)| user.clone()).collect();
+        let waiting = old.values_mut().flat_map(|account| std::mem::take(&mut account.waiting)).collect();
+        Replaced { gone: old.into_keys().collect(), waiting }
     }
 
     pub(super) fn exists(&self, user: &Username) -> bool {
         self.known.contains_key(user)
     }
 
-    pub(super) fn parameters(&mut self, name: &str) -> Parameters {
-        let own_salt = self.tag(b"salt", name);
-        match &self.account(name).credential {
-            Credential::Verifier(verifier) => {
+    pub(super) fn parameters(&self, name: &str) -> Parameters {
+        // Made for real names too, so that it takes the same time.
+        let decoy = self.decoys.verifier(name);
+        match self.known.get(name).map(|account| &account.credential) {
+            Some(Credential::Verifier(verifier)) => {
                 Parameters { salt: verifier.salt.clone(), iterations: verifier.iterations }
             }
-            Credential::Plain(_) => Parameters { salt: own_salt, iterations: Iterations::DEFAULT },
+            Some(Credential::Plain(_)) => {
+                Parameters { salt: self.decoys.salt(name), iterations: Iterations::DEFAULT }
+            }
+            None => Parameters { salt: decoy.salt, iterations: decoy.iterations },
         }
     }
 
     /// The keys for a proof of `conn`, or the promise of them.
     pub(super) fn keys(&mut self, name: &str, conn: ConnId) -> Keys {
-        let next_job = self.last_job + 1;
-        let account = self.account(name);
-        match (&account.credential, &account.derived) {
-            (Credential::Verifier(verifier), _) | (_, Some(verifier)) => Keys::Known(verifier.clone()),
-            (Credential::Plain(password), None) => {
-                account.waiting.push(conn);
-                if account.job.is_some() {
-                    return Keys::Coming;
-                }
-                let password = password.clone();
-                account.job = Some(next_job);
-                self.last_job = next_job;
-                Keys::Missing { password, job: next_job }
-            }
+        let decoy = self.decoys.verifier(name);
+        let Some(account) = self.known.get_mut(name) else { return Keys::Known(decoy) };
+        if let Some(keys) = account.keys() {
+            return Keys::Known(keys.clone());
         }
+        account.waiting.push(conn);
+        self.derive(name).map_or(Keys::Coming, Keys::Missing)
     }
 
-    /// Keys that were missing are there. Returns who must ask for them again.
+    /// The next derivation ahead. `None` if there is nothing to do, or one is under way.
+    pub(super) fn derive_ahead(&mut self) -> Option<Effect> {
+        while self.ahead.is_none() {
+            let user = self.to_derive.pop_front()?;
+            if let Some(effect) = self.derive(user.as_str()) {
+                self.ahead = Some(self.last_job);
+                return Some(effect);
+            }
+        }
+        None
+    }
+
+    /// Keys are there. Returns who must ask for them again.
     pub(super) fn derived(&mut self, name: &str, job: u64, verifier: Verifier) -> Vec<ConnId> {
-        let account = self.account(name);
+        self.ahead = self.ahead.filter(|&ahead| ahead != job);
+        let Some(account) = self.known.get_mut(name) else { return Vec::new() };
         if account.job == Some(job) {
             account.job = None;
             account.derived = Some(verifier);
@@ -209,91 +255,66 @@ impl Accounts {
     }
 
     /// How much longer the account is locked.
-    pub(super) fn locked_for(&mut self, name: &str, now: MonoMs) -> Option<Duration> {
-        let until = self.account(name).locked_until?;
-        (now < until).then(|| until.since(now))
+    pub(super) fn locked_for(&self, name: &str, now: MonoMs) -> Option<Duration> {
+        let ghost = self.decoys.tag(name);
+        let tries = match self.known.get(name) {
+            Some(account) => &account.tries,
+            None => self.ghosts.get(&ghost)?,
+        };
+        tries.locked_until.filter(|&until| now < until).map(|until| until.since(now))
     }
 
     /// A wrong password. Returns how long the account is locked now, if it is.
     pub(super) fn wrong(&mut self, name: &str, now: MonoMs) -> Option<Duration> {
         let lock_out = self.lock_out?;
-        let account = self.account(name);
-        account.wrong_in_a_row += 1;
-        if account.wrong_in_a_row < WRONG_PASSWORDS_MAX {
+        let tries = self.tries(name);
+        tries.wrong_in_a_row += 1;
+        if tries.wrong_in_a_row < WRONG_PASSWORDS_MAX {
             return None;
         }
-        account.wrong_in_a_row = 0;
-        account.locked_until = Some(now.after(lock_out));
+        *tries = Tries { wrong_in_a_row: 0, locked_until: Some(now.after(lock_out)) };
         Some(lock_out)
     }
 
-    /// A right password: whose it was. `None` for a ghost, whose password nobody knows.
+    /// A right password: whose it was. `None` for a decoy, whose password nobody knows.
     pub(super) fn right(&mut self, name: &str) -> Option<Username> {
-        let (user, _) = self.known.get_key_value(name)?;
-        let user = user.clone();
-        if let Some(account) = self.known.get_mut(name) {
-            account.wrong_in_a_row = 0;
-        }
+        let user = self.known.get_key_value(name)?.0.clone();
+        self.tries(name).wrong_in_a_row = 0;
         Some(user)
     }
 
-    fn account(&mut self, name: &str) -> &mut Account {
-        if !self.known.contains_key(name) && !self.ghosts.contains_key(name) {
-            self.make_room_for_a_ghost();
-            self.ghost_order.push_back(name.into());
-            let ghost = Account::new(self.ghost_credential(name));
-            self.ghosts.insert(name.into(), ghost);
+    /// Begins a derivation, unless the keys are there or on their way.
+    fn derive(&mut self, name: &str) -> Option<Effect> {
+        let salt = self.decoys.salt(name);
+        let account = self.known.get_mut(name)?;
+        let (Credential::Plain(password), None, None) = (&account.credential, &account.derived, account.job)
+        else {
+            return None;
+        };
+        self.last_job += 1;
+        account.job = Some(self.last_job);
+        Some(Effect::Derive {
+            name: name.into(),
+            job: self.last_job,
+            password: password.clone(),
+            salt,
+            iterations: Iterations::DEFAULT,
+        })
+    }
+
+    fn tries(&mut self, name: &str) -> &mut Tries {
+        let ghost = self.decoys.tag(name);
+        if !self.known.contains_key(name) && !self.ghosts.contains_key(&ghost) {
+            while self.ghost_order.len() >= self.ghosts_max.max(1) {
+                if let Some(oldest) = self.ghost_order.pop_front() {
+                    self.ghosts.remove(&oldest);
+                }
+            }
+            self.ghost_order.push_back(ghost);
         }
         match self.known.get_mut(name) {
-            Some(account) => account,
-            None => self.ghosts.entry(name.into()).or_insert_with(|| Account::new(Credential::nobodys())),
+            Some(account) => &mut account.tries,
+            None => self.ghosts.entry(ghost).or_default(),
         }
-    }
-
-    fn make_room_for_a_ghost(&mut self) {
-        while self.ghost_order.len() >= self.ghosts_max {
-            if let Some(oldest) = self.ghost_order.pop_front() {
-                self.ghosts.remove(&oldest);
-            }
-        }
-    }
-
-    /// A credential of the same kind as that of some account, always the same one for the same name, so that
-    /// a mixture of kinds in the file tells nothing either.
-    fn ghost_credential(&self, name: &str) -> Credential {
-        let choice =
-            self.tag(b"kind", name).iter().fold(0usize, |sum, &byte| (sum << 8 | usize::from(byte)) % 65_521);
-        let model = self.known.values().nth(choice % self.known.len().max(1));
-        match model.map(|account| &account.credential) {
-            Some(Credential::Verifier(verifier)) => {
-                let salt = self.tag(b"salt", name).into_iter().cycle().take(verifier.salt.len()).collect();
-                Credential::Verifier(Verifier {
-                    iterations: verifier.iterations,
-                    salt,
-                    stored_key: Key::new(self.secret_32(b"stored", name)),
-                    server_key: Key::new(self.secret_32(b"server", name)),
-                })
-            }
-            Some(Credential::Plain(_)) | None => {
-                let password: String =
-                    self.secret_32(b"password", name).iter().map(|b| char::from(*b)).collect();
-                Credential::Plain(Password::new(&password))
-            }
-        }
-    }
-
-    /// Bytes that look random and are always the same for a name.
-    fn tag(&self, purpose: &[u8], name: &str) -> Vec<u8> {
-        self.secret_32(purpose, name).into_iter().take(SALT_LEN).collect()
-    }
-
-    fn secret_32(&self, purpose: &[u8], name: &str) -> [u8; 32] {
-        let mut context = hmac::Context::with_key(&self.secret);
-        context.update(purpose);
-        context.update(&[0]);
-        context.update(name.as_bytes());
-        let mut out = [0; 32];
-        out.iter_mut().zip(context.sign().as_ref()).for_each(|(to, from)| *to = *from);
-        out
     }
 }

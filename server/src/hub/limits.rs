@@ -16,6 +16,18 @@ pub struct Limits {
     /// Connections of one address that are not logged in yet; loopback is exempt. A household behind one
     /// address logs in one by one, a flood does not.
     pub logging_in_per_address_max: usize,
+    /// Proofs of one address that wait for the keys of their accounts; loopback is exempt. More tries at once
+    /// than an account has before it is locked are no person's.
+    pub proofs_per_address_max: usize,
+    /// Wrong passwords that are taken from one IPv4 address or IPv6 /64 in one go; loopback is exempt. Locks
+    /// stop who tries many passwords on one account, this stops who tries a few on many. Enough for a
+    /// household that mistypes.
+    pub wrong_per_address_max: u32,
+    /// In how long so many are taken again: one by one, evenly. At 14,400 a day no good password is found.
+    pub wrong_per_address_span: Duration,
+    /// Addresses whose wrong passwords are counted: some 50 bytes each. When there are more, the oldest are
+    /// forgotten; twice as many are held in between.
+    pub guessing_addresses_max: usize,
     /// Silence after which a connection is asked whether it lives: shorter than the common 60 s of NATs.
     pub keep_alive: Duration,
     /// How long the answer to that may take. With `keep_alive`: a dead one is found within 60 s.
@@ -58,8 +70,8 @@ pub struct Limits {
     pub blocked_max: usize,
     /// Tickets of one user that are out: a file's holders and a few private talks at once.
     pub tickets_max: usize,
-    /// Unknown names whose wrong passwords are counted as if they had an account. When more are tried, the
-    /// oldest is forgotten.
+    /// Unknown names whose wrong passwords are counted as if they had an account: some 100 bytes each. When
+    /// more are tried, the oldest is forgotten; at the pace of an address that takes more than a day.
     pub ghosts_max: usize,
     /// Timers that fire in one turn: after a suspend all are due at once, and the sockets must not wait.
     pub timers_per_turn_max: usize,
@@ -72,6 +84,10 @@ impl Default for Limits {
             inactivity: Some(Duration::from_secs(300)),
             login_deadline: Duration::from_secs(10),
             logging_in_per_address_max: 8,
+            proofs_per_address_max: 3,
+            wrong_per_address_max: 10,
+            wrong_per_address_span: Duration::from_secs(60),
+            guessing_addresses_max: 16_384,
             keep_alive: Duration::from_secs(45),
             keep_alive_answer: Duration::from_secs(15),
             probe_answer: Duration::from_secs(3),

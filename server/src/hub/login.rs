@@ -13,9 +13,10 @@ use protocol::{
 
 use super::{
     accounts::{Accounts, Keys},
-    effect::{ConnId, Effect},
+    effect::ConnId,
+    guesses::{Guesses, Origin},
     post::Desk,
-    sessions::{Sessions, Stage},
+    sessions::{Session, Sessions, Stage},
 };
 
 /// How far a log-in has come.
@@ -117,9 +118,14 @@ pub(super) fn proof(sessions: &mut Sessions, conn: ConnId, client_final: &str) -
     }
 }
 
-/// Judges a proof as soon as its keys are there. The lock comes first: a locked account tells nothing about
-/// its password, and tries that were started side by side do not get around the count.
-pub(super) fn judge(desk: &mut Desk<'_>, accounts: &mut Accounts, conn: ConnId) -> Verdict {
+/// Judges a proof as soon as its keys are there. The limit and the lock come first: a locked account tells
+/// nothing about its password, and tries that were started side by side do not get around the counts.
+pub(super) fn judge(
+    desk: &mut Desk<'_>,
+    (accounts, guesses): (&mut Accounts, &mut Guesses),
+    conn: ConnId,
+) -> Verdict {
+    let Some(&Session { peer, binding, .. }) = desk.sessions.get(conn) else { return Verdict::Open };
     let Some(Stage::Login(step @ LoginStep::Proven { .. })) = stage(desk.sessions, conn) else {
         return Verdict::Open;
     };
@@ -127,21 +133,22 @@ pub(super) fn judge(desk: &mut Desk<'_>, accounts: &mut Accounts, conn: ConnId) 
     else {
         return Verdict::Open;
     };
+    if let Some(retry_after) = guesses.refused_for(peer, desk.now.mono, desk.limits) {
+        return Verdict::Refused { code: LoginRefusal::Busy, retry_after };
+    }
     if let Some(retry_after) = accounts.locked_for(&name, desk.now.mono) {
         return Verdict::Refused { code: LoginRefusal::Locked, retry_after };
     }
     let verifier = match accounts.keys(&name, conn) {
         Keys::Known(verifier) => verifier,
         keys => {
-            if let Keys::Missing { password, job } = keys {
-                let parameters = accounts.parameters(&name);
-                desk.sessions.push_effect(Effect::Derive {
-                    name: name.clone(),
-                    job,
-                    password,
-                    salt: parameters.salt,
-                    iterations: parameters.iterations,
-                });
+            if let Keys::Missing(derivation) = keys {
+                desk.sessions.push_effect(derivation);
+            }
+            if !peer.is_loopback()
+                && desk.sessions.proofs_waiting(Origin::of(peer)) >= desk.limits.proofs_per_address_max
+            {
+                return Verdict::Refused { code: LoginRefusal::Busy, retry_after: Duration::ZERO };
             }
             if let Some(Stage::Login(step)) = stage(desk.sessions, conn) {
                 *step = LoginStep::Proven { name, challenge, client_final };
@@ -149,7 +156,6 @@ pub(super) fn judge(desk: &mut Desk<'_>, accounts: &mut Accounts, conn: ConnId) 
             return Verdict::Open;
         }
     };
-    let binding = desk.sessions.get(conn).and_then(|session| session.binding);
     let binding = binding.as_ref().map(<[u8; 32]>::as_slice);
     let refused = match challenge.verify(&client_final, &verifier, binding) {
         Ok(server_final) => match accounts.right(&name) {
@@ -159,6 +165,7 @@ pub(super) fn judge(desk: &mut Desk<'_>, accounts: &mut Accounts, conn: ConnId) 
         Err(scram::server::ServerError::WrongPassword) => LoginRefusal::BadCredentials,
         Err(malformed) => return Verdict::Malformed(malformed),
     };
+    guesses.wrong(peer, desk.now.mono, desk.limits);
     match accounts.wrong(&name, desk.now.mono) {
         Some(retry_after) => Verdict::Refused { code: LoginRefusal::Locked, retry_after },
         None => Verdict::Refused { code: refused, retry_after: Duration::ZERO },

@@ -16,7 +16,9 @@ mod accounts;
 mod allowance;
 mod blocks;
 mod chat;
+mod decoy;
 mod effect;
+mod guesses;
 mod known_ids;
 mod ledger;
 mod limits;
@@ -46,9 +48,10 @@ pub use effect::{ConnId, Effect, Input, MailboxPage, Sequence, StoreOperation, S
 pub use limits::Limits;
 pub use sessions::Lane;
 
-use accounts::Accounts;
+use accounts::{Accounts, Replaced};
 use blocks::Blocks;
 use chat::Asker;
+use guesses::Guesses;
 use known_ids::Waiter;
 use ledger::{Ledger, Promise};
 use login::{Broken, LoginStep, Verdict};
@@ -65,6 +68,7 @@ pub struct Hub {
     limits: Limits,
     random: RandomStream,
     accounts: Accounts,
+    guesses: Guesses,
     sessions: Sessions,
     presence: Presence,
     blocks: Blocks,
@@ -100,10 +104,11 @@ impl Hub {
     ) -> Self {
         let mut random = RandomStream::from_seed(seed);
         let accounts = Accounts::new(credentials, limits.lock_out, limits.ghosts_max, &mut random);
-        Self {
+        let mut hub = Self {
             now,
             random,
             accounts,
+            guesses: Guesses::default(),
             sessions: Sessions::new(now.mono),
             presence: Presence::default(),
             blocks: Blocks::default(),
@@ -112,7 +117,9 @@ impl Hub {
             ledger: Ledger::default(),
             stopping: Stopping::No,
             limits,
-        }
+        };
+        hub.derive_ahead();
+        hub
     }
 
     /// Takes in what happened.
@@ -132,6 +139,7 @@ impl Hub {
                 for conn in self.accounts.derived(&name, job, verifier) {
                     self.judge(conn);
                 }
+                self.derive_ahead();
             }
             Input::Committed { batch, durable } => self.committed(batch, durable),
             Input::Loaded { conn, page } => {
@@ -494,9 +502,9 @@ impl Hub {
 
     /// Goes on with a proof whose keys may be there now.
     fn judge(&mut self, conn: ConnId) {
-        let Self { now, limits, accounts, sessions, ledger, .. } = self;
+        let Self { now, limits, accounts, guesses, sessions, ledger, .. } = self;
         let mut desk = Desk { now: *now, limits, sessions, ledger };
-        match login::judge(&mut desk, accounts, conn) {
+        match login::judge(&mut desk, (accounts, guesses), conn) {
             Verdict::Open => {}
             Verdict::Refused { code, retry_after } => self.refuse_login(conn, code, retry_after),
             Verdict::Malformed(error) => {
@@ -691,11 +699,22 @@ impl Hub {
     }
 
     fn replace_accounts(&mut self, credentials: BTreeMap<Username, Credential>) {
-        for user in self.accounts.replace(credentials) {
+        let Replaced { gone, waiting } = self.accounts.replace(credentials);
+        self.derive_ahead();
+        for conn in waiting {
+            self.judge(conn);
+        }
+        for user in gone {
             if let Some(conn) = self.presence.conn(&user) {
                 let text = "Your account was removed.".to_owned();
                 self.end(conn, Ending::Goodbye(GoodbyeReason::Removed, text));
             }
+        }
+    }
+
+    fn derive_ahead(&mut self) {
+        if let Some(effect) = self.accounts.derive_ahead() {
+            self.sessions.push_effect(effect);
         }
     }
 

@@ -37,6 +37,10 @@ pub(super) fn login_text(code: LoginRefusal, retry_after: Duration) -> String {
             seconds(retry_after)
         ),
         LoginRefusal::AlreadyOnline => "This user is online already. Log out there first.".to_owned(),
+        LoginRefusal::Busy if retry_after > Duration::ZERO => format!(
+            "Too many wrong passwords came from your address. Try again in {} s.",
+            seconds(retry_after)
+        ),
         LoginRefusal::Busy => {
             "Too many log-ins from your address are under way. Try again in a moment.".to_owned()
         }

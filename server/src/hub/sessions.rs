@@ -18,6 +18,7 @@ use protocol::{
 use super::{
     allowance::Allowance,
     effect::{ConnId, Effect},
+    guesses::Origin,
     limits::Limits,
     login::LoginStep,
     outbox::Outbox,
@@ -224,6 +225,16 @@ impl Sessions {
     /// Connections of that address that are not logged in.
     pub(super) fn logging_in(&self, peer: IpAddr) -> usize {
         self.logging_in.get(&peer).copied().unwrap_or_default()
+    }
+
+    /// Proofs from there that wait for their keys. Looks at every connection, which is cheap beside the
+    /// derivation that they wait for.
+    pub(super) fn proofs_waiting(&self, origin: Origin) -> usize {
+        let waits = |session: &&Session| {
+            matches!(session.stage, Stage::Login(LoginStep::Proven { .. }))
+                && Origin::of(session.peer) == origin
+        };
+        self.slots.iter().flatten().filter(waits).count()
     }
 
     pub(super) fn get(&self, conn: ConnId) -> Option<&Session> {

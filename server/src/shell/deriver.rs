@@ -31,8 +31,8 @@ pub(super) struct Derived {
     pub(super) verifier: Verifier,
 }
 
-/// Handle of the thread, which ends when this is dropped. At most one job per account or counted name is
-/// under way, so neither queue needs a bound of its own.
+/// Handle of the thread, which ends when this is dropped. At most one job per account is under way, and none for
+/// a name without one, so neither queue needs a bound or an order of its own.
 #[derive(Debug)]
 pub(super) struct Deriver {
     jobs: Sender<Job>,

@@ -39,6 +39,15 @@ pub(crate) fn run_server(directory: &Path, args: &[&str]) -> Finished {
     run(server_command(directory).args(args))
 }
 
+/// Runs the server's program with this standard input and waits for its end.
+#[track_caller]
+pub(crate) fn run_server_with_input(directory: &Path, args: &[&str], input: &str) -> Finished {
+    let mut program = Program::spawn(server_command(directory).args(args), Stdio::piped());
+    program.write(input);
+    program.close_input();
+    finish(&mut program)
+}
+
 /// Runs the client with exactly these arguments in `directory` and waits for its end; its input is empty.
 #[track_caller]
 pub(crate) fn run_client(directory: &Path, args: &[&str]) -> Finished {
@@ -160,7 +169,11 @@ impl Drop for Program {
 
 #[track_caller]
 fn run(command: &mut Command) -> Finished {
-    let mut program = Program::spawn(command, Stdio::null());
+    finish(&mut Program::spawn(command, Stdio::null()))
+}
+
+#[track_caller]
+fn finish(program: &mut Program) -> Finished {
     let code = program.wait_exit();
     Finished { code, stdout: program.out.lines().concat(), stderr: program.err.lines().concat() }
 }
