@@ -372,7 +372,7 @@ impl Sessions {
 
     /// Whether so much waits that this client's own requests must wait too.
     pub(super) fn is_congested(&self, conn: ConnId, limits: &Limits) -> bool {
-        self.get(conn).is_some_and(|session| session.waiting_len() > limits.outbox_len_soft)
+        self.get(conn).is_some_and(|session| session.outbox.len() > limits.outbox_len_soft)
     }
 
     /// Whether everything for this connection has left.

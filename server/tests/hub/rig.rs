@@ -49,6 +49,24 @@ impl Rig {
         self.heard(conn)
     }
 
+    /// Sends bytes as they are.
+    pub(crate) fn throw(&mut self, conn: ConnId, bytes: &[u8]) {
+        self.hub.handle_input(self.now, Input::Received { conn, bytes });
+    }
+
+    /// A connection that says nothing.
+    pub(crate) fn connect(&mut self, index: u32) -> ConnId {
+        let conn = ConnId { index, generation: 0 };
+        self.hub.handle_input(self.now, Input::Opened { conn, peer: "127.0.0.1".parse().unwrap() });
+        conn
+    }
+
+    /// What the hub keeps for that connection, untouched.
+    pub(crate) fn waiting_len(&mut self, conn: ConnId) -> usize {
+        while self.hub.poll_output().is_some() {}
+        self.hub.waiting_len_of(conn)
+    }
+
     /// What the hub has for that connection.
     pub(crate) fn heard(&mut self, conn: ConnId) -> Vec<String> {
         while self.hub.poll_output().is_some() {}
@@ -66,8 +84,7 @@ impl Rig {
     }
 
     pub(crate) fn log_in(&mut self, index: u32, name: &str) -> ConnId {
-        let conn = ConnId { index, generation: 0 };
-        self.hub.handle_input(self.now, Input::Opened { conn, peer: "127.0.0.1".parse().unwrap() });
+        let conn = self.connect(index);
         self.say(conn, &ClientFrame::Hello { version: 1 });
         let (first, client_first) = client::ClientFirst::new(name, Nonce::new([1; NONCE_RANDOM_LEN]), None);
         let mechanism = Mechanism::Sha256;
