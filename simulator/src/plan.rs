@@ -75,9 +75,13 @@ fn limits(dice: &mut Dice) -> Limits {
     let defaults = Limits::default();
     let seconds =
         |dice: &mut Dice, low: u64, high: u64| Duration::from_millis(dice.between(low * 1_000, high * 1_000));
-    let soft = dice.skewed_size(1_024, defaults.outbox_len_soft);
+    let soft = if dice.chance(400) {
+        dice.size(1_024, 4_096)
+    } else {
+        dice.skewed_size(1_024, defaults.outbox_len_soft)
+    };
     let keep_alive = seconds(dice, 2, 45);
-    let hard = dice.skewed_size(soft * 2, soft * 64);
+    let hard = if dice.chance(400) { soft * 2 } else { dice.skewed_size(soft * 2, soft * 64) };
     Limits {
         lock_out: if dice.chance(900) { Some(seconds(dice, 3, 60)) } else { None },
         inactivity: if dice.chance(700) { Some(seconds(dice, 10, 120)) } else { None },
@@ -89,7 +93,7 @@ fn limits(dice: &mut Dice) -> Limits {
         outbox_len_soft: soft,
         outbox_soft_patience: seconds(dice, 1, 10),
         outbox_len_hard: hard,
-        outboxes_len_max: dice.skewed_size(hard, hard * 8),
+        outboxes_len_max: dice.size(hard, hard * 8),
         linger: Duration::from_millis(dice.between(100, 2_000)),
         commands_burst: u32::try_from(dice.skewed(5, 2_000)).unwrap_or(5),
         commands_per_second: u32::try_from(dice.skewed(10, 1_000)).unwrap_or(10),
