@@ -66,6 +66,9 @@ pub(super) fn broadcast(
             blocked = true;
         } else {
             recipients += 1;
+            if post.follow(user, asker.user, &frame, desk.limits) {
+                continue;
+            }
             desk.sessions.send(conn, frame.clone(), Lane::Bulk, desk.now.mono, desk.limits);
         }
     }

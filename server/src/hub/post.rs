@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use protocol::{ErrorCode, MessageId, ServerFrame, Username, time::MonoMs, time::Now};
+use protocol::{ErrorCode, Frame, MessageId, ServerFrame, Username, time::MonoMs, time::Now};
 
 use super::{
     effect::{ConnId, Effect, MailboxPage, Sequence, StoreOperation, StoredMessage},
@@ -77,6 +77,8 @@ struct Delivery {
     in_flight_len: usize,
     /// What came while older messages are still being fetched from the store.
     fresh: VecDeque<Parcel>,
+    /// Bytes of all parcels' followers.
+    followers_len: usize,
 }
 
 /// How far the messages that waited in the store have come.
@@ -99,6 +101,8 @@ struct Parcel {
     kept: bool,
     /// When its sender began to wait.
     since: MonoMs,
+    /// Broadcasts of the same sender that came while this could not be sent: they keep their place behind it.
+    followers: Vec<Frame>,
 }
 
 impl PostOffice {
@@ -145,7 +149,8 @@ impl PostOffice {
             sent_at: desk.now.wall,
             text: Arc::from(text),
         };
-        let parcel = Parcel { message, offline: false, kept: false, since: desk.now.mono };
+        let parcel =
+            Parcel { message, offline: false, kept: false, since: desk.now.mono, followers: Vec::new() };
         match &mut mailbox.delivery {
             None => mailbox.keep(desk, to, &parcel.message),
             Some(delivery) => {
@@ -173,6 +178,22 @@ impl PostOffice {
             Some((_, fate)) => Ok(Some(fate)),
             None => Ok(None),
         }
+    }
+
+    /// Puts a broadcast behind the messages of its sender that still wait to be sent to this user, so that it does
+    /// not overtake them. False if none waits, or if so much follows already that the outbox's limits must decide.
+    pub(super) fn follow(&mut self, to: &Username, from: &Username, frame: &Frame, limits: &Limits) -> bool {
+        let Some(delivery) = self.mailboxes.get_mut(to).and_then(|mailbox| mailbox.delivery.as_mut()) else {
+            return false;
+        };
+        let unsent = delivery.queue.iter_mut().skip(delivery.in_flight).chain(&mut delivery.fresh);
+        let Some(last) = unsent.filter(|parcel| parcel.message.from == *from).last() else { return false };
+        if delivery.followers_len + frame.len() > limits.outbox_len_soft {
+            return false;
+        }
+        delivery.followers_len += frame.len();
+        last.followers.push(frame.clone());
+        true
     }
 
     pub(super) fn remember_broadcast(
@@ -221,6 +242,7 @@ impl PostOffice {
             in_flight: 0,
             in_flight_len: 0,
             fresh: VecDeque::new(),
+            followers_len: 0,
         };
         for sequence in std::mem::take(&mut mailbox.undropped) {
             desk.drop_message(user, sequence);
@@ -267,7 +289,13 @@ impl PostOffice {
         let waited = page.messages.into_iter().filter(|message| {
             !fresh.contains(&message.sequence) && !mailbox.undropped.contains(&message.sequence)
         });
-        delivery.queue.extend(waited.map(|message| Parcel { message, offline: true, kept: true, since }));
+        delivery.queue.extend(waited.map(|message| Parcel {
+            message,
+            offline: true,
+            kept: true,
+            since,
+            followers: Vec::new(),
+        }));
         delivery.pump(desk, user);
     }
 
@@ -461,7 +489,7 @@ impl Delivery {
     }
 
     fn send(&mut self, desk: &mut Desk<'_>) {
-        while let Some(parcel) = self.queue.get(self.in_flight) {
+        while let Some(parcel) = self.queue.get_mut(self.in_flight) {
             let StoredMessage { from, id, sent_at, text, .. } = &parcel.message;
             let fits = self.in_flight < desk.limits.in_flight_messages_max
                 && self.in_flight_len + text.len() <= desk.limits.in_flight_len_max;
@@ -477,7 +505,12 @@ impl Delivery {
             };
             self.in_flight += 1;
             self.in_flight_len += text.len();
-            desk.sessions.send_now(self.conn, frame.encode(), Lane::Direct, desk.now.mono, desk.limits);
+            let (frame, followers) = (frame.encode(), std::mem::take(&mut parcel.followers));
+            desk.sessions.send_now(self.conn, frame, Lane::Direct, desk.now.mono, desk.limits);
+            for frame in followers {
+                self.followers_len -= frame.len();
+                desk.sessions.send(self.conn, frame, Lane::Bulk, desk.now.mono, desk.limits);
+            }
         }
     }
 
