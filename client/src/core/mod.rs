@@ -390,10 +390,14 @@ impl Core {
         if let Some(link) = &mut self.link {
             link.waits_for_user = !matches!(self.stage, Stage::LoggingIn { .. });
         }
-        if self.input_ended
-            && matches!(self.stage, Stage::Trust { .. } | Stage::Username | Stage::Password { .. })
-        {
-            self.quit(exit::LOGIN_REFUSED, Some(NO_CREDENTIALS.to_owned()));
+        match self.stage {
+            Stage::Trust { .. } if self.input_ended => {
+                self.quit(exit::IDENTITY, Some("The server was not trusted.".to_owned()));
+            }
+            Stage::Username | Stage::Password { .. } if self.input_ended => {
+                self.quit(exit::LOGIN_REFUSED, Some(NO_CREDENTIALS.to_owned()));
+            }
+            _ => {}
         }
     }
 

@@ -59,6 +59,8 @@ fn the_servers_key_is_made_once_and_kept_from_others() {
     assert_eq!(server_with_data(&kept).fingerprint(), first);
     assert_ne!(server_with_data(&other).fingerprint(), first);
     assert_eq!((mode_of(&kept), mode_of(&kept.join("key.pem"))), (0o700, 0o600));
+    fs::remove_file(kept.join("certificate.pem")).unwrap();
+    assert_eq!(server_with_data(&kept).fingerprint(), first, "the key is what counts");
 }
 
 #[test]

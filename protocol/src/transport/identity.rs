@@ -46,12 +46,17 @@ impl Identity {
         Ok(Self { chain, key, fingerprint })
     }
 
-    /// Makes a new key and certificate, of the system's randomness: the PEM texts of both. The certificate says
-    /// nothing; whoever relies on it relies on its key.
+    /// Makes a new key, of the system's randomness, and a certificate for it: the PEM texts of both.
     pub fn make() -> Result<(String, String), IdentityError> {
-        let key = KeyPair::generate()?;
+        let key = KeyPair::generate()?.serialize_pem();
+        Ok((Self::certify(&key)?, key))
+    }
+
+    /// Makes a certificate for a key, both in PEM. It says nothing; whoever relies on it relies on its key.
+    pub fn certify(key: &str) -> Result<String, IdentityError> {
+        let key = KeyPair::from_pem(key)?;
         let certificate = CertificateParams::new(vec!["parlour.invalid".to_owned()])?.self_signed(&key)?;
-        Ok((certificate.pem(), key.serialize_pem()))
+        Ok(certificate.pem())
     }
 
     /// The fingerprint of its key.

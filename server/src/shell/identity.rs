@@ -88,15 +88,22 @@ fn read(certificate: &Path, key: &Path) -> Result<(Arc<ServerConfig>, Fingerprin
     Ok((config, fingerprint))
 }
 
-/// Writes the key first: a start that was interrupted in between finds no certificate and makes both anew.
+/// Makes what is missing: the certificate, and the key unless there is one. A key that is there is the one that
+/// clients know, so it is never replaced.
 fn make(folder: &Path, certificate: &Path, key: &Path) -> Result<(), IdentityFileError> {
-    let (certificate_pem, key_pem) =
-        Identity::make().map_err(|source| IdentityFileError::Content { path: folder.to_owned(), source })?;
+    let content = |source| IdentityFileError::Content { path: key.to_owned(), source };
     private_folder(folder).map_err(failed("write", folder))?;
-    write_private(key, &key_pem).map_err(failed("write", key))?;
-    write_private(certificate, &certificate_pem).map_err(failed("write", certificate))?;
-    log::info!("made a key for this server; it is kept in {}", folder.display());
-    Ok(())
+    let certificate_pem = match fs::read_to_string(key) {
+        Ok(known) => Identity::certify(&known).map_err(content)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let (certificate_pem, key_pem) = Identity::make().map_err(content)?;
+            write_private(key, &key_pem).map_err(failed("write", key))?;
+            log::info!("made a key for this server; it is kept in {}", folder.display());
+            certificate_pem
+        }
+        Err(source) => return Err(failed("read", key)(source)),
+    };
+    write_private(certificate, &certificate_pem).map_err(failed("write", certificate))
 }
 
 fn private_folder(folder: &Path) -> io::Result<()> {
