@@ -5,6 +5,7 @@ use std::io;
 use mio::{Registry, Token};
 
 /// What a signal asks for.
+#[cfg_attr(not(unix), expect(dead_code, reason = "there are no signals"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Signal {
     /// SIGTERM, SIGINT.
