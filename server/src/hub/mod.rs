@@ -75,6 +75,8 @@ pub struct Hub {
     post: PostOffice,
     tickets: Tickets,
     ledger: Ledger,
+    /// Work done in this turn.
+    work: u64,
     stopping: Stopping,
 }
 
@@ -115,6 +117,7 @@ impl Hub {
             post: PostOffice::default(),
             tickets: Tickets::default(),
             ledger: Ledger::default(),
+            work: 0,
             stopping: Stopping::No,
             limits,
         };
@@ -134,7 +137,10 @@ impl Hub {
             }
             Input::Received { conn, bytes } => self.received(conn, bytes),
             Input::Sent { conn, len } => self.sent(conn, len),
-            Input::Closed { conn } => self.end(conn, Ending::Gone),
+            Input::Closed { conn } => {
+                self.finish(conn);
+                self.end(conn, Ending::Gone);
+            }
             Input::Derived { name, job, verifier } => {
                 for conn in self.accounts.derived(&name, job, verifier) {
                     self.judge(conn);
@@ -153,11 +159,16 @@ impl Hub {
         }
     }
 
-    /// Fires what is due, up to the limit of a turn.
+    /// Fires what is due and goes on with what was put off, up to the limits of a turn.
     pub fn handle_timeout(&mut self, now: Now) {
         self.now = now;
+        self.fire_timers();
+        self.go_on();
+    }
+
+    fn fire_timers(&mut self) {
         for _ in 0..self.limits.timers_per_turn_max {
-            match self.sessions.pop_due(now.mono) {
+            match self.sessions.pop_due(self.now.mono) {
                 Some(Timer::Session(conn, alarm)) => self.alarm(conn, alarm),
                 Some(Timer::Patience(user)) => {
                     let (mut desk, post) = self.desk_and_post();
@@ -170,6 +181,9 @@ impl Hub {
 
     /// When [`Hub::handle_timeout`] has something to do at the earliest.
     pub fn poll_timeout(&self) -> Option<MonoMs> {
+        if self.sessions.unfinished_count() > 0 {
+            return Some(self.now.mono);
+        }
         self.sessions.next_timer()
     }
 
@@ -261,11 +275,39 @@ impl Hub {
         self.process(conn);
     }
 
-    /// Handles what is in the receive buffer, as far as the client's allowance goes.
+    /// Goes on with those who had to wait, each a slice, in the order in which they came.
+    fn go_on(&mut self) {
+        self.work = 0;
+        for _ in 0..self.sessions.unfinished_count() {
+            if self.work >= self.limits.work_per_turn_max {
+                break;
+            }
+            if let Some(conn) = self.sessions.take_unfinished() {
+                self.process(conn);
+            }
+        }
+        self.work = 0;
+    }
+
+    /// Handles what is in the receive buffer, as far as the client's allowance and his slice of this turn go.
     fn process(&mut self, conn: ConnId) {
+        if !self.sessions.is_unfinished(conn) {
+            let slice_end = self.limits.work_per_turn_max.min(self.work + self.limits.work_per_slice_max);
+            self.process_until(conn, slice_end);
+        }
+    }
+
+    /// Handles what had to wait: there is no later turn for a connection that is gone.
+    fn finish(&mut self, conn: ConnId) {
+        if self.sessions.is_unfinished(conn) {
+            self.process_until(conn, u64::MAX);
+        }
+    }
+
+    fn process_until(&mut self, conn: ConnId, slice_end: u64) {
         let Some(session) = self.sessions.get_mut(conn) else { return };
         let mut decoder = std::mem::replace(&mut session.decoder, FrameDecoder::new(0));
-        let outcome = self.process_frames(conn, &mut decoder);
+        let outcome = self.process_frames(conn, &mut decoder, slice_end);
         if let Some(session) = self.sessions.get_mut(conn) {
             session.decoder = decoder;
         }
@@ -276,7 +318,13 @@ impl Hub {
         }
     }
 
-    fn process_frames(&mut self, conn: ConnId, decoder: &mut FrameDecoder) -> Result<(), ProtocolError> {
+    /// No frame is begun when so much work was done in this turn.
+    fn process_frames(
+        &mut self,
+        conn: ConnId,
+        decoder: &mut FrameDecoder,
+        slice_end: u64,
+    ) -> Result<(), ProtocolError> {
         loop {
             let congested = self.sessions.is_congested(conn, &self.limits);
             let Some(session) = self.sessions.get_mut(conn) else { return Ok(()) };
@@ -295,6 +343,10 @@ impl Hub {
                 return Ok(());
             }
             let state = session.state();
+            if self.work >= slice_end && decoder.buffered_len() > 0 {
+                self.sessions.put_off(conn);
+                return Ok(());
+            }
             decoder.set_len_max(match state {
                 State::Chat => FRAME_LEN_MAX,
                 State::Greeting | State::Login => FRAME_LEN_MAX_BEFORE_LOGIN,
@@ -303,7 +355,9 @@ impl Hub {
                 self.sessions.set_reading(conn, true);
                 return Ok(());
             };
-            self.dispatch(conn, ClientFrame::decode(body, state)?);
+            let frame = ClientFrame::decode(body, state)?;
+            self.work += self.work_of(&frame);
+            self.dispatch(conn, frame);
         }
     }
 
@@ -320,6 +374,16 @@ impl Hub {
             }
         }
         Ok(())
+    }
+
+    /// What a frame costs the server, in units of a direct message.
+    fn work_of(&self, frame: &ClientFrame<'_>) -> u64 {
+        let online = self.presence.count() as u64;
+        match frame {
+            ClientFrame::Broadcast { .. } => 1 + online / 16,
+            ClientFrame::WhoElse { .. } | ClientFrame::WhoElseSince { .. } => 1 + online / 64,
+            _ => 1,
+        }
     }
 
     fn dispatch(&mut self, conn: ConnId, frame: ClientFrame<'_>) {
