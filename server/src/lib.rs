@@ -7,4 +7,5 @@ pub mod hub;
 pub mod lookalikes;
 pub mod options;
 pub mod passwd;
+mod quiet;
 pub mod shell;

@@ -60,6 +60,8 @@ use presence::Presence;
 use sessions::{Alarm, Sessions, Stage, Timer};
 use tickets::Tickets;
 
+use crate::quiet::Quiet;
+
 /// The chat room.
 #[derive(Debug)]
 pub struct Hub {
@@ -77,6 +79,9 @@ pub struct Hub {
     ledger: Ledger,
     /// Work done in this turn.
     work: u64,
+    /// Log-ins that come to nothing cost a stranger little.
+    refusals: Quiet,
+    failures: Quiet,
     stopping: Stopping,
 }
 
@@ -118,6 +123,8 @@ impl Hub {
             tickets: Tickets::default(),
             ledger: Ledger::default(),
             work: 0,
+            refusals: Quiet::default(),
+            failures: Quiet::default(),
             stopping: Stopping::No,
             limits,
         };
@@ -572,7 +579,9 @@ impl Hub {
             Verdict::Open => {}
             Verdict::Refused { code, retry_after } => self.refuse_login(conn, code, retry_after),
             Verdict::Malformed(error) => {
-                log::warn!("log-in from {} failed: {error}", self.peer(conn));
+                if let Some(held_back) = self.failures.admit(self.now.mono) {
+                    log::warn!("log-in from {} failed: {error}{held_back}", self.peer(conn));
+                }
                 let tampered = error == protocol::scram::server::ServerError::BindingMismatch;
                 let reason = if tampered { GoodbyeReason::Tampered } else { GoodbyeReason::Protocol };
                 self.end(conn, Ending::Goodbye(reason, error.to_string()));
@@ -590,13 +599,15 @@ impl Hub {
         }
         let text = refusal::login_text(code, retry_after);
         let retry_after_s = refusal::seconds(retry_after);
-        let (peer, word) = (self.peer(conn), Word::word(code));
-        match self.sessions.get(conn).and_then(|session| session.claimed_name.as_deref()) {
-            Some(name) => {
-                let name = Excerpt { text: name, chars_max: 64 };
-                log::info!("log-in as {name} from {peer} refused: {word}");
+        if let Some(held_back) = self.refusals.admit(self.now.mono) {
+            let (peer, word) = (self.peer(conn), Word::word(code));
+            match self.sessions.get(conn).and_then(|session| session.claimed_name.as_deref()) {
+                Some(name) => {
+                    let name = Excerpt { text: name, chars_max: 64 };
+                    log::info!("log-in as {name} from {peer} refused: {word}{held_back}");
+                }
+                None => log::info!("log-in from {peer} refused: {word}{held_back}"),
             }
-            None => log::info!("log-in from {peer} refused: {word}"),
         }
         let frame = ServerFrame::LoginRefused { code, retry_after_s, text: &text };
         self.sessions.tell(conn, &frame, self.now.mono, &self.limits);

@@ -7,8 +7,11 @@ use mio::{
     Interest, Registry, Token,
     net::{TcpListener, TcpStream},
 };
+use protocol::time::MonoMs;
 use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
+
+use crate::quiet::Quiet;
 
 /// Connections that the kernel completes before they are accepted: a burst of reconnects fits.
 const BACKLOG: i32 = 1024;
@@ -37,6 +40,7 @@ pub(super) enum Accepted {
 pub(super) struct Listeners {
     sockets: Vec<TcpListener>,
     spare: Option<File>,
+    complaints: Quiet,
 }
 
 impl Listeners {
@@ -47,7 +51,11 @@ impl Listeners {
             let address = SocketAddr::new(ip, port);
             listen(address, v6_only).map_err(|source| BindError { address, source })
         };
-        Ok(Self { sockets: addresses.iter().map(bind).collect::<Result<_, _>>()?, spare: spare() })
+        Ok(Self {
+            sockets: addresses.iter().map(bind).collect::<Result<_, _>>()?,
+            spare: spare(),
+            complaints: Quiet::default(),
+        })
     }
 
     pub(super) fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
@@ -72,19 +80,27 @@ impl Listeners {
 
     /// Takes one connection. One that cannot be kept for want of descriptors is closed with the spare one, so
     /// that its client knows, and the queue does not keep the loop awake.
-    pub(super) fn accept(&mut self, index: usize) -> Accepted {
+    pub(super) fn accept(&mut self, index: usize, now: MonoMs) -> Accepted {
         let Some(socket) = self.sockets.get(index) else { return Accepted::Drained };
         match socket.accept() {
             Ok((stream, peer)) => Accepted::Connection(stream, peer),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Accepted::Drained,
             Err(error) if is_out_of_descriptors(&error) => {
-                log::warn!("out of descriptors, a connection was dropped: {error}");
                 if self.spare.take().is_none() {
                     self.spare = spare();
                     return if self.spare.is_some() { Accepted::Lost } else { Accepted::Exhausted };
                 }
-                drop(socket.accept());
+                let outcome = socket.accept();
+                let is_drained = matches!(&outcome, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+                drop(outcome);
                 self.spare = spare();
+                // Linux looks for a descriptor before it looks for a connection, so there may be none.
+                if is_drained {
+                    return Accepted::Drained;
+                }
+                if let Some(held_back) = self.complaints.admit(now) {
+                    log::warn!("out of descriptors, a connection was dropped: {error}{held_back}");
+                }
                 Accepted::Lost
             }
             Err(error) => {

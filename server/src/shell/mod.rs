@@ -5,6 +5,7 @@ mod connections;
 mod deriver;
 mod identity;
 mod listeners;
+mod log_writer;
 mod reactor;
 mod signals;
 mod store;
@@ -21,6 +22,7 @@ use crate::{
 };
 use identity::IdentityFileError;
 use listeners::{BindError, Listeners};
+pub use log_writer::LogWriter;
 use reactor::Reactor;
 
 /// Why the server could not start or go on.

@@ -265,7 +265,7 @@ impl Reactor {
                 continue;
             }
             for _ in 0..ACCEPTS_MAX {
-                match self.listeners.accept(index) {
+                match self.listeners.accept(index, now.mono) {
                     Accepted::Connection(stream, peer) => {
                         match self.connections.insert(stream, self.poll.registry(), self.first_connection) {
                             Ok(conn) => {
