@@ -2,12 +2,15 @@
 //!
 //! Owns both directions of each frame: how it is read and how it is written. Must not know what is done with it.
 
+use core::net::SocketAddr;
+
 use crate::{
     codes::Purpose,
+    file::FileId,
     fingerprint::Fingerprint,
     frame::Frame,
     line::{FrameWriter, Line, ProtocolError},
-    message::{MessageId, RequestId},
+    message::{MessageId, RequestId, TicketId},
     scram::Mechanism,
     tags::{self, Sender, State},
     username::Username,
@@ -28,6 +31,17 @@ pub enum ClientFrame<'a> {
     Unblock { request: RequestId, user: Username },
     BlockList { request: RequestId },
     Invite { request: RequestId, user: Username, purpose: Purpose },
+    Lookup { request: RequestId, user: Username },
+    Reachable { addresses: Vec<SocketAddr> },
+    DialBack { ticket: TicketId },
+    Relay { ticket: TicketId },
+    Carry { ticket: TicketId, bytes: &'a [u8] },
+    RelayEnd { ticket: TicketId },
+    Register { request: RequestId, file: FileId, size: u64, chunks: u32, name: &'a str },
+    Unregister { request: RequestId, name: &'a str },
+    Files { request: RequestId },
+    Search { request: RequestId, name: &'a str },
+    Have { file: FileId, held: &'a [u8] },
     Logout { request: RequestId },
     Ack { from: Username, id: MessageId },
     Active,
@@ -40,7 +54,8 @@ impl<'a> ClientFrame<'a> {
     pub fn decode(body: &'a [u8], state: State) -> Result<Self, ProtocolError> {
         let line = Line::parse(body)?;
         let spec = tags::check(&line, Sender::Client, state)?;
-        let text = line.payload.and_then(|bytes| str::from_utf8(bytes).ok()).unwrap_or_default();
+        let bytes = line.payload.unwrap_or_default();
+        let text = str::from_utf8(bytes).unwrap_or_default();
         let mut fields = line.fields(spec.tag);
         let frame = match spec.tag {
             "hello" => {
@@ -73,6 +88,23 @@ impl<'a> ClientFrame<'a> {
                 user: fields.take("user")?,
                 purpose: fields.take("purpose")?,
             },
+            "lookup" => Self::Lookup { request: fields.take("request")?, user: fields.take("user")? },
+            "reachable" => Self::Reachable { addresses: fields.take_all("address")? },
+            "dial-back" => Self::DialBack { ticket: fields.take("ticket")? },
+            "relay" => Self::Relay { ticket: fields.take("ticket")? },
+            "carry" => Self::Carry { ticket: fields.take("ticket")?, bytes },
+            "relay-end" => Self::RelayEnd { ticket: fields.take("ticket")? },
+            "register" => Self::Register {
+                request: fields.take("request")?,
+                file: fields.take("file")?,
+                size: fields.take("size")?,
+                chunks: fields.take("chunks")?,
+                name: text,
+            },
+            "unregister" => Self::Unregister { request: fields.take("request")?, name: text },
+            "files" => Self::Files { request: fields.take("request")? },
+            "search" => Self::Search { request: fields.take("request")?, name: text },
+            "have" => Self::Have { file: fields.take("file")?, held: bytes },
             "logout" => Self::Logout { request: fields.take("request")? },
             "ack" => Self::Ack { from: fields.take("from")?, id: fields.take("id")? },
             "active" => Self::Active,
@@ -110,6 +142,26 @@ impl<'a> ClientFrame<'a> {
             Self::Invite { request, user, purpose } => {
                 FrameWriter::new("invite").field(request).field(user).field(purpose).finish()
             }
+            Self::Lookup { request, user } => FrameWriter::new("lookup").field(request).field(user).finish(),
+            Self::Reachable { addresses } => FrameWriter::new("reachable").fields(addresses).finish(),
+            Self::DialBack { ticket } => FrameWriter::new("dial-back").field(ticket).finish(),
+            Self::Relay { ticket } => FrameWriter::new("relay").field(ticket).finish(),
+            Self::Carry { ticket, bytes } => FrameWriter::new("carry").field(ticket).payload(bytes),
+            Self::RelayEnd { ticket } => FrameWriter::new("relay-end").field(ticket).finish(),
+            Self::Register { request, file, size, chunks, name } => FrameWriter::new("register")
+                .field(request)
+                .field(file)
+                .field(size)
+                .field(chunks)
+                .payload(name.as_bytes()),
+            Self::Unregister { request, name } => {
+                FrameWriter::new("unregister").field(request).payload(name.as_bytes())
+            }
+            Self::Files { request } => FrameWriter::new("files").field(request).finish(),
+            Self::Search { request, name } => {
+                FrameWriter::new("search").field(request).payload(name.as_bytes())
+            }
+            Self::Have { file, held } => FrameWriter::new("have").field(file).payload(held),
             Self::Logout { request } => FrameWriter::new("logout").field(request).finish(),
             Self::Ack { from, id } => FrameWriter::new("ack").field(from).field(id).finish(),
             Self::Active => FrameWriter::new("active").finish(),

@@ -39,6 +39,42 @@ pub enum ErrorCode {
     NotBlocked,
     /// A message id that was used before, with another text or recipient.
     IdReused,
+    /// A private connection with that user stands already.
+    PrivateExists,
+    /// There is no private connection with that user.
+    NoPrivate,
+    /// The other client could not be reached in any way.
+    Unreachable,
+    /// The other client shows another key than before.
+    KeyChanged,
+    /// No file of that name in the user's directory.
+    NoSuchFile,
+    /// A file of that name is registered.
+    AlreadyRegistered,
+    /// A file without a byte.
+    EmptyFile,
+    /// A name that no file may be shared under.
+    BadName,
+    /// No file of that name is registered.
+    NotRegistered,
+    /// The file has fewer chunks.
+    NoSuchChunk,
+    /// Everything asked for is there.
+    AlreadyHave,
+    /// No reachable peer holds it.
+    NotAvailable,
+    /// There is no room on the disk.
+    DiskFull,
+    /// A file of that name is in the user's directory.
+    Exists,
+    /// The file was registered by somebody else.
+    NotOwner,
+    /// The user's own directory or file cannot be used.
+    LocalFile,
+    /// No transfer of that file is under way.
+    NoTransfer,
+    /// The user has ended it.
+    Cancelled,
     /// No such command.
     UnknownCommand,
     /// Wrong number or kind of arguments.
@@ -66,6 +102,24 @@ impl Word for ErrorCode {
         Self::AlreadyBlocked,
         Self::NotBlocked,
         Self::IdReused,
+        Self::PrivateExists,
+        Self::NoPrivate,
+        Self::Unreachable,
+        Self::KeyChanged,
+        Self::NoSuchFile,
+        Self::AlreadyRegistered,
+        Self::EmptyFile,
+        Self::BadName,
+        Self::NotRegistered,
+        Self::NoSuchChunk,
+        Self::AlreadyHave,
+        Self::NotAvailable,
+        Self::DiskFull,
+        Self::Exists,
+        Self::NotOwner,
+        Self::LocalFile,
+        Self::NoTransfer,
+        Self::Cancelled,
         Self::UnknownCommand,
         Self::Usage,
         Self::TooLong,
@@ -86,6 +140,24 @@ impl Word for ErrorCode {
             Self::AlreadyBlocked => "already-blocked",
             Self::NotBlocked => "not-blocked",
             Self::IdReused => "id-reused",
+            Self::PrivateExists => "private-exists",
+            Self::NoPrivate => "no-private",
+            Self::Unreachable => "unreachable",
+            Self::KeyChanged => "key-changed",
+            Self::NoSuchFile => "no-such-file",
+            Self::AlreadyRegistered => "already-registered",
+            Self::EmptyFile => "empty-file",
+            Self::BadName => "bad-name",
+            Self::NotRegistered => "not-registered",
+            Self::NoSuchChunk => "no-such-chunk",
+            Self::AlreadyHave => "already-have",
+            Self::NotAvailable => "not-available",
+            Self::DiskFull => "disk-full",
+            Self::Exists => "exists",
+            Self::NotOwner => "not-owner",
+            Self::LocalFile => "local-file",
+            Self::NoTransfer => "no-transfer",
+            Self::Cancelled => "cancelled",
             Self::UnknownCommand => "unknown-command",
             Self::Usage => "usage",
             Self::TooLong => "too-long",
@@ -216,6 +288,49 @@ impl Word for Purpose {
         match self {
             Self::Talk => "talk",
             Self::Files => "files",
+        }
+    }
+}
+
+/// Why one end of a link between two clients ends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ByeReason {
+    /// Its user logs out.
+    Logout,
+    /// Neither side needs it any more.
+    Idle,
+    /// What came was not the protocol, or not its turn.
+    Protocol,
+}
+
+impl Word for ByeReason {
+    const ALL: &'static [Self] = &[Self::Logout, Self::Idle, Self::Protocol];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Logout => "logout",
+            Self::Idle => "idle",
+            Self::Protocol => "protocol",
+        }
+    }
+}
+
+/// Why a block will not come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoBlockReason {
+    /// Others are served now; it may be asked for again in a while.
+    Busy,
+    /// The sender does not hold that chunk, or no longer.
+    Gone,
+}
+
+impl Word for NoBlockReason {
+    const ALL: &'static [Self] = &[Self::Busy, Self::Gone];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::Gone => "gone",
         }
     }
 }

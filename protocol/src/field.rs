@@ -1,6 +1,7 @@
 //! How each type stands in a field of a line. A field is never empty and holds no space and no control
 //! character; every implementation here can only write such, so no value can break out of its field.
 
+use core::net::SocketAddr;
 use std::fmt::Write;
 
 use crate::{
@@ -108,6 +109,17 @@ impl Field for Username {
 
     fn read(field: &str) -> Option<Self> {
         field.parse().ok()
+    }
+}
+
+impl Field for SocketAddr {
+    fn write(&self, line: &mut String) {
+        let _ = write!(line, "{self}");
+    }
+
+    /// Without a scope, which means nothing to another machine.
+    fn read(field: &str) -> Option<Self> {
+        field.parse().ok().filter(|address: &Self| !field.contains('%') && address.to_string() == field)
     }
 }
 

@@ -8,11 +8,13 @@
 pub mod client_frame;
 pub mod codes;
 pub mod field;
+pub mod file;
 pub mod fingerprint;
 pub mod frame;
 pub mod limits;
 pub mod line;
 pub mod message;
+pub mod peer_frame;
 pub mod printable;
 pub mod random;
 pub mod scram;
@@ -23,11 +25,15 @@ pub mod transport;
 pub mod username;
 
 pub use client_frame::ClientFrame;
-pub use codes::{ErrorCode, GoodbyeReason, LoginRefusal, PresenceChange, Purpose, Word};
+pub use codes::{
+    ByeReason, ErrorCode, GoodbyeReason, LoginRefusal, NoBlockReason, PresenceChange, Purpose, Word,
+};
+pub use file::{ChunkIndex, ChunkSet, FileHash, FileId, FileName, Layout, Manifest};
 pub use fingerprint::Fingerprint;
 pub use frame::{Frame, FrameDecoder, FrameError};
 pub use line::ProtocolError;
 pub use message::{MessageId, RequestId, TicketId};
+pub use peer_frame::PeerFrame;
 pub use server_frame::ServerFrame;
 pub use tags::State;
 pub use username::Username;

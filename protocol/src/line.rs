@@ -89,6 +89,15 @@ impl FieldReader<'_> {
         Ok(value)
     }
 
+    /// All fields that are left.
+    pub fn take_all<T: Field>(&mut self, name: &'static str) -> Result<Vec<T>, ProtocolError> {
+        let mut all = Vec::new();
+        while self.more() {
+            all.push(self.take(name)?);
+        }
+        Ok(all)
+    }
+
     /// The next field, which may be a word that this version has never heard of.
     pub fn take_word(&mut self, name: &'static str) -> Result<(), ProtocolError> {
         let (field, rest) = self.rest.split_once(' ').unwrap_or((self.rest, ""));
@@ -124,6 +133,15 @@ impl FrameWriter {
     #[must_use]
     pub fn field(mut self, value: &impl Field) -> Self {
         self.push(value);
+        self
+    }
+
+    /// Appends a field for each value.
+    #[must_use]
+    pub fn fields<'a, T: Field + 'a>(mut self, values: impl IntoIterator<Item = &'a T>) -> Self {
+        for value in values {
+            self.push(value);
+        }
         self
     }
 

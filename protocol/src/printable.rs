@@ -62,7 +62,7 @@ impl fmt::Display for Excerpt<'_> {
     }
 }
 
-fn is_printable(c: char) -> bool {
+pub(crate) fn is_printable(c: char) -> bool {
     !(c.is_control() || is_bidi_control(c) || is_invisible(c))
 }
 

@@ -2,8 +2,11 @@
 //!
 //! Owns both directions of each frame: how it is read and how it is written. Must not know what is done with it.
 
+use core::net::SocketAddr;
+
 use crate::{
     codes::{ErrorCode, GoodbyeReason, LoginRefusal, PresenceChange, Purpose},
+    file::FileId,
     fingerprint::Fingerprint,
     frame::Frame,
     line::{FrameWriter, Line, ProtocolError},
@@ -17,24 +20,119 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the table of tags documents the frames and their fields")]
 pub enum ServerFrame<'a> {
-    Hello { version: u32 },
-    Challenge { server_first: &'a str },
-    Welcome { user: Username, server_final: &'a str },
-    LoginRefused { code: LoginRefusal, retry_after_s: u64, text: &'a str },
-    Deliver { from: Username, id: MessageId, sent_at: UnixMs, offline: bool, text: &'a str },
-    Announce { from: Username, id: MessageId, sent_at: UnixMs, text: &'a str },
+    Hello {
+        version: u32,
+    },
+    Challenge {
+        server_first: &'a str,
+    },
+    Welcome {
+        user: Username,
+        server_final: &'a str,
+    },
+    LoginRefused {
+        code: LoginRefusal,
+        retry_after_s: u64,
+        text: &'a str,
+    },
+    Deliver {
+        from: Username,
+        id: MessageId,
+        sent_at: UnixMs,
+        offline: bool,
+        text: &'a str,
+    },
+    Announce {
+        from: Username,
+        id: MessageId,
+        sent_at: UnixMs,
+        text: &'a str,
+    },
     Ready,
-    Presence { changes: Vec<(Username, PresenceChange)> },
-    Delivered { request: RequestId },
-    Stored { request: RequestId },
-    Sent { request: RequestId, recipients: u64, blocked: bool },
-    Users { request: RequestId, more: bool, users: Vec<Username> },
-    Ticket { request: RequestId, ticket: TicketId, key: Fingerprint },
-    Expect { ticket: TicketId, from: Username, key: Fingerprint, purpose: Purpose },
-    Done { request: RequestId },
-    Refused { request: RequestId, code: ErrorCode, text: &'a str },
-    Notice { text: &'a str },
-    Goodbye { reason: GoodbyeReason, text: &'a str },
+    Presence {
+        changes: Vec<(Username, PresenceChange)>,
+    },
+    Delivered {
+        request: RequestId,
+    },
+    Stored {
+        request: RequestId,
+    },
+    Sent {
+        request: RequestId,
+        recipients: u64,
+        blocked: bool,
+    },
+    Users {
+        request: RequestId,
+        more: bool,
+        users: Vec<Username>,
+    },
+    Ticket {
+        request: RequestId,
+        ticket: TicketId,
+        key: Fingerprint,
+        addresses: Vec<SocketAddr>,
+    },
+    Expect {
+        ticket: TicketId,
+        from: Username,
+        key: Fingerprint,
+        purpose: Purpose,
+        addresses: Vec<SocketAddr>,
+    },
+    DialBack {
+        ticket: TicketId,
+    },
+    Relay {
+        ticket: TicketId,
+        credit: u64,
+    },
+    Carry {
+        ticket: TicketId,
+        bytes: &'a [u8],
+    },
+    Credit {
+        ticket: TicketId,
+        credit: u64,
+    },
+    RelayEnd {
+        ticket: TicketId,
+    },
+    File {
+        request: RequestId,
+        file: FileId,
+        size: u64,
+        chunks: u32,
+        owner: Username,
+        name: &'a str,
+    },
+    Holder {
+        request: RequestId,
+        user: Username,
+        held: &'a [u8],
+    },
+    Found {
+        request: RequestId,
+        file: FileId,
+        size: u64,
+        chunks: u32,
+    },
+    Done {
+        request: RequestId,
+    },
+    Refused {
+        request: RequestId,
+        code: ErrorCode,
+        text: &'a str,
+    },
+    Notice {
+        text: &'a str,
+    },
+    Goodbye {
+        reason: GoodbyeReason,
+        text: &'a str,
+    },
     Ping,
     Pong,
 }
@@ -44,7 +142,8 @@ impl<'a> ServerFrame<'a> {
     pub fn decode(body: &'a [u8], state: State) -> Result<Self, ProtocolError> {
         let line = Line::parse(body)?;
         let spec = tags::check(&line, Sender::Server, state)?;
-        let text = line.payload.and_then(|bytes| str::from_utf8(bytes).ok()).unwrap_or_default();
+        let bytes = line.payload.unwrap_or_default();
+        let text = str::from_utf8(bytes).unwrap_or_default();
         let mut fields = line.fields(spec.tag);
         let frame = match spec.tag {
             "hello" => {
@@ -99,12 +198,36 @@ impl<'a> ServerFrame<'a> {
                 request: fields.take("request")?,
                 ticket: fields.take("ticket")?,
                 key: fields.take("key")?,
+                addresses: fields.take_all("address")?,
             },
             "expect" => Self::Expect {
                 ticket: fields.take("ticket")?,
                 from: fields.take("from")?,
                 key: fields.take("key")?,
                 purpose: fields.take("purpose")?,
+                addresses: fields.take_all("address")?,
+            },
+            "dial-back" => Self::DialBack { ticket: fields.take("ticket")? },
+            "relay" => Self::Relay { ticket: fields.take("ticket")?, credit: fields.take("credit")? },
+            "carry" => Self::Carry { ticket: fields.take("ticket")?, bytes },
+            "credit" => Self::Credit { ticket: fields.take("ticket")?, credit: fields.take("credit")? },
+            "relay-end" => Self::RelayEnd { ticket: fields.take("ticket")? },
+            "file" => Self::File {
+                request: fields.take("request")?,
+                file: fields.take("file")?,
+                size: fields.take("size")?,
+                chunks: fields.take("chunks")?,
+                owner: fields.take("owner")?,
+                name: text,
+            },
+            "holder" => {
+                Self::Holder { request: fields.take("request")?, user: fields.take("user")?, held: bytes }
+            }
+            "found" => Self::Found {
+                request: fields.take("request")?,
+                file: fields.take("file")?,
+                size: fields.take("size")?,
+                chunks: fields.take("chunks")?,
             },
             "done" => Self::Done { request: fields.take("request")? },
             "refused" => Self::Refused { request: fields.take("request")?, code: fields.take("code")?, text },
@@ -161,11 +284,35 @@ impl<'a> ServerFrame<'a> {
                 }
                 writer.finish()
             }
-            Self::Ticket { request, ticket, key } => {
-                FrameWriter::new("ticket").field(request).field(ticket).field(key).finish()
+            Self::Ticket { request, ticket, key, addresses } => {
+                FrameWriter::new("ticket").field(request).field(ticket).field(key).fields(addresses).finish()
             }
-            Self::Expect { ticket, from, key, purpose } => {
-                FrameWriter::new("expect").field(ticket).field(from).field(key).field(purpose).finish()
+            Self::Expect { ticket, from, key, purpose, addresses } => FrameWriter::new("expect")
+                .field(ticket)
+                .field(from)
+                .field(key)
+                .field(purpose)
+                .fields(addresses)
+                .finish(),
+            Self::DialBack { ticket } => FrameWriter::new("dial-back").field(ticket).finish(),
+            Self::Relay { ticket, credit } => FrameWriter::new("relay").field(ticket).field(credit).finish(),
+            Self::Carry { ticket, bytes } => FrameWriter::new("carry").field(ticket).payload(bytes),
+            Self::Credit { ticket, credit } => {
+                FrameWriter::new("credit").field(ticket).field(credit).finish()
+            }
+            Self::RelayEnd { ticket } => FrameWriter::new("relay-end").field(ticket).finish(),
+            Self::File { request, file, size, chunks, owner, name } => FrameWriter::new("file")
+                .field(request)
+                .field(file)
+                .field(size)
+                .field(chunks)
+                .field(owner)
+                .payload(name.as_bytes()),
+            Self::Holder { request, user, held } => {
+                FrameWriter::new("holder").field(request).field(user).payload(held)
+            }
+            Self::Found { request, file, size, chunks } => {
+                FrameWriter::new("found").field(request).field(file).field(size).field(chunks).finish()
             }
             Self::Done { request } => FrameWriter::new("done").field(request).finish(),
             Self::Refused { request, code, text } => {

@@ -12,8 +12,10 @@
 mod command;
 mod commands;
 mod event;
+pub mod files;
 mod link;
 mod login;
+pub mod peers;
 mod requests;
 mod seen;
 mod tickets;
@@ -523,9 +525,17 @@ impl Core {
                 // Nothing here asks for tickets yet.
                 self.requests.refused(request).map_err(unexpected)?;
             }
-            ServerFrame::Expect { ticket, from, key, purpose } => {
+            ServerFrame::Expect { ticket, from, key, purpose, addresses: _ } => {
                 self.tickets.expect(ticket, from, key, purpose, self.now.mono);
             }
+            ServerFrame::DialBack { .. }
+            | ServerFrame::Relay { .. }
+            | ServerFrame::Carry { .. }
+            | ServerFrame::Credit { .. }
+            | ServerFrame::RelayEnd { .. }
+            | ServerFrame::File { .. }
+            | ServerFrame::Holder { .. }
+            | ServerFrame::Found { .. } => {}
             ServerFrame::Notice { text } => self.show(Event::Notice { text: text.to_owned() }),
             ServerFrame::Goodbye { reason, text } => self.goodbye(reason, text),
             ServerFrame::Ping => {

@@ -304,7 +304,7 @@ impl Hub {
             let state = session.state();
             decoder.set_len_max(match state {
                 State::Chat => FRAME_LEN_MAX,
-                State::Greeting | State::Login => FRAME_LEN_MAX_BEFORE_LOGIN,
+                _ => FRAME_LEN_MAX_BEFORE_LOGIN,
             });
             let Some(body) = decoder.next_body()? else {
                 self.sessions.set_reading(conn, true);

@@ -24,7 +24,27 @@ pub(super) fn text(code: ErrorCode) -> &'static str {
         ErrorCode::Quota => "That is more than one account may keep here at once. Make room first.",
         ErrorCode::StoreFailed => "The server could not write it down. Nothing was changed; try again later.",
         ErrorCode::UnknownCommand | ErrorCode::Usage => "The server does not understand this request.",
-        ErrorCode::NotConnected | ErrorCode::NotConfirmed => "There is no connection to the server.",
+        ErrorCode::AlreadyRegistered => "A file of that name is registered already; 'files' lists them.",
+        ErrorCode::BadName => "No file can be shared under that name. Rename it.",
+        ErrorCode::NotRegistered => "No file of that name is registered; 'files' lists those that are.",
+        ErrorCode::NotOwner => "Somebody else has registered that file; only he can take it back.",
+        // What only a client finds out.
+        ErrorCode::NotConnected
+        | ErrorCode::NotConfirmed
+        | ErrorCode::PrivateExists
+        | ErrorCode::NoPrivate
+        | ErrorCode::Unreachable
+        | ErrorCode::KeyChanged
+        | ErrorCode::NoSuchFile
+        | ErrorCode::EmptyFile
+        | ErrorCode::NoSuchChunk
+        | ErrorCode::AlreadyHave
+        | ErrorCode::NotAvailable
+        | ErrorCode::DiskFull
+        | ErrorCode::Exists
+        | ErrorCode::LocalFile
+        | ErrorCode::NoTransfer
+        | ErrorCode::Cancelled => "The request was not carried out.",
     }
 }
 

@@ -52,9 +52,20 @@ impl Tickets {
         let (my_key, other_key) = key_of(asker.waiter.conn).zip(key_of(there)).ok_or(ErrorCode::Offline)?;
         self.count(asker.user, desk)?;
         let ticket = TicketId(u128::from_be_bytes(random.bytes()));
-        let expect = ServerFrame::Expect { ticket, from: asker.user.clone(), key: my_key, purpose };
+        let expect = ServerFrame::Expect {
+            ticket,
+            from: asker.user.clone(),
+            key: my_key,
+            purpose,
+            addresses: Vec::new(),
+        };
         desk.sessions.tell(there, &expect, desk.now.mono, desk.limits);
-        let given = ServerFrame::Ticket { request: asker.waiter.request, ticket, key: other_key };
+        let given = ServerFrame::Ticket {
+            request: asker.waiter.request,
+            ticket,
+            key: other_key,
+            addresses: Vec::new(),
+        };
         desk.sessions.tell(asker.waiter.conn, &given, desk.now.mono, desk.limits);
         Ok(())
     }

@@ -1,0 +1,3 @@
+//! Files: what this client offers, and what it fetches.
+
+pub mod disk;
