@@ -56,7 +56,7 @@ fn this() -> Command {
 #[test]
 #[ignore = "is started by the other tests"]
 fn child() {
-    let dir = env::var_os("PARLOUR_TEST_DIR").expect("only as a process of another test");
+    let Some(dir) = env::var_os("PARLOUR_TEST_DIR") else { return };
     let dir = Path::new(&dir);
     let whole = whole();
     let manifest = manifest_of(&whole, CHUNKS);
