@@ -117,6 +117,10 @@ impl Diary {
             Event::LoginFailed { .. }
             | Event::Message { .. }
             | Event::Broadcast { .. }
+            | Event::PrivateOpened { .. }
+            | Event::Private { .. }
+            | Event::PrivateClosed { .. }
+            | Event::Progress { .. }
             | Event::Notice { .. } => News::None,
         };
         self.busy |= self.online && !is_waiting && !is_login && !local;
@@ -207,6 +211,8 @@ fn name(event: &Event) -> &'static str {
         Event::Message { .. } => "a message",
         Event::Broadcast { .. } => "a broadcast",
         Event::Presence { .. } => "presence",
+        Event::PrivateOpened { .. } | Event::Private { .. } | Event::PrivateClosed { .. } => "a private talk",
+        Event::Progress { .. } => "progress",
         Event::Notice { .. } => "a notice",
         Event::Disconnected { .. } => "a disconnection",
         Event::Ok { .. } | Event::Error { .. } => "an answer",

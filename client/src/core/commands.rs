@@ -66,6 +66,12 @@ impl Core {
                 let request = requests.open(Some(number), Request::BlockList { users: Vec::new() });
                 link.send(&ClientFrame::BlockList { request });
             }
+            Command::StartPrivate { .. }
+            | Command::Private { .. }
+            | Command::StopPrivate { .. }
+            | Command::Again
+            | Command::Trust { .. }
+            | Command::File(_) => {}
             Command::Logout => self.logout = Some(number),
             Command::Help { text } => {
                 self.show(Event::Ok { number, outcome: Outcome::Help { text } });

@@ -32,7 +32,10 @@ use protocol::{
 };
 
 pub use command::words as command_words;
-pub use event::{DisconnectReason, Event, MessageState, Outcome};
+pub use event::{
+    Direction, DisconnectReason, Downloaded, Event, FileEntry, Holder, MessageState, Outcome, PrivateEnd,
+    Progress, Transfer,
+};
 pub use seen::Seen;
 pub use tickets::{TicketError, Tickets};
 pub use trust::Trust;
