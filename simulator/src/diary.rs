@@ -121,6 +121,8 @@ impl Diary {
             | Event::Private { .. }
             | Event::PrivateClosed { .. }
             | Event::Progress { .. }
+            | Event::Reconnecting { .. }
+            | Event::Reconnected { .. }
             | Event::Notice { .. } => News::None,
         };
         self.busy |= self.online && !is_waiting && !is_login && !local;
@@ -213,6 +215,7 @@ fn name(event: &Event) -> &'static str {
         Event::Presence { .. } => "presence",
         Event::PrivateOpened { .. } | Event::Private { .. } | Event::PrivateClosed { .. } => "a private talk",
         Event::Progress { .. } => "progress",
+        Event::Reconnecting { .. } | Event::Reconnected { .. } => "a lost connection",
         Event::Notice { .. } => "a notice",
         Event::Disconnected { .. } => "a disconnection",
         Event::Ok { .. } | Event::Error { .. } => "an answer",

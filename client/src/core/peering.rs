@@ -128,14 +128,13 @@ impl Core {
     }
 
     fn ask_for_peers(&mut self, ask: Ask) {
-        let Some(link) = self.link.as_mut().filter(|link| link.state == protocol::State::Chat) else {
+        if self.away.is_some() {
             return self.peers.refused(ask, ErrorCode::NotConnected, super::NOT_SENT);
-        };
-        let request = self.requests.open(None, Request::Peers(ask.clone()));
-        match ask {
-            Ask::Invite { user, purpose } => link.send(&ClientFrame::Invite { request, user, purpose }),
-            Ask::Lookup { user, .. } => link.send(&ClientFrame::Lookup { request, user }),
         }
+        self.ask(None, Request::Peers(ask.clone()), |request| match ask {
+            Ask::Invite { user, purpose } => ClientFrame::Invite { request, user, purpose },
+            Ask::Lookup { user, .. } => ClientFrame::Lookup { request, user },
+        });
     }
 
     fn tell_for_peers(&mut self, tell: Tell) {
