@@ -50,6 +50,8 @@ pub(crate) struct Diary {
     /// Something that is not a waiting message came after the log-in.
     busy: bool,
     disconnected: bool,
+    /// The connection is being made again.
+    away: bool,
     /// Who is online, from the first `whoelse` on.
     view: Option<BTreeSet<Username>>,
     /// The same from the latest `whoelse` on.
@@ -121,11 +123,18 @@ impl Diary {
             | Event::Private { .. }
             | Event::PrivateClosed { .. }
             | Event::Progress { .. }
-            | Event::Reconnecting { .. }
-            | Event::Reconnected { .. }
             | Event::Notice { .. } => News::None,
+            Event::Reconnecting { .. } => {
+                // As after a first log-in: what waits comes before all else, and who is there is not known.
+                (self.away, self.busy, self.view, self.fresh) = (true, false, None, None);
+                News::None
+            }
+            Event::Reconnected { .. } => {
+                self.away = false;
+                News::None
+            }
         };
-        self.busy |= self.online && !is_waiting && !is_login && !local;
+        self.busy |= self.online && !self.away && !is_waiting && !is_login && !local;
         Ok(news)
     }
 

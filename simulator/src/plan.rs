@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use protocol::limits::REQUESTS_IN_FLIGHT_MAX;
 use server::hub::Limits;
 
 use crate::{dice::Dice, net::Weather, store::Moods};
@@ -103,7 +104,7 @@ fn limits(dice: &mut Dice) -> Limits {
         in_flight_messages_max: dice.skewed_size(1, defaults.in_flight_messages_max),
         delivery_patience: Duration::from_millis(dice.skewed(100, 10_000)),
         unconfirmed_per_sender_max: dice.skewed_size(2, defaults.unconfirmed_per_sender_max),
-        known_ids_per_sender_max: dice.skewed_size(1, defaults.known_ids_per_sender_max),
+        known_ids_per_sender_max: 2 * REQUESTS_IN_FLIGHT_MAX + dice.skewed_size(1, 64),
         blocked_max: dice.skewed_size(1, 100),
         tickets_max: 128,
         proofs_per_address_max: dice.size(1, 3),
