@@ -27,7 +27,7 @@ impl Core {
             }
         }
         let done = self.input_ended && self.lines.is_empty();
-        if (done || self.logout.is_some()) && self.requests.is_empty() {
+        if (done || self.logout.is_some()) && self.is_idle() {
             self.leave(self.logout);
         }
     }
@@ -66,18 +66,23 @@ impl Core {
                 let request = requests.open(Some(number), Request::BlockList { users: Vec::new() });
                 link.send(&ClientFrame::BlockList { request });
             }
-            Command::StartPrivate { .. }
-            | Command::Private { .. }
-            | Command::StopPrivate { .. }
-            | Command::Again
-            | Command::Trust { .. }
-            | Command::File(_) => {}
+            Command::StartPrivate { user } => self.peers.start_private(number, "startprivate", user),
+            Command::Private { to, text } => self.peers.private(number, to, text),
+            Command::StopPrivate { user } => self.peers.stop_private(number, user),
+            Command::Again => self.peers.again(number),
+            Command::Trust { user } => self.peers.trust(number, user),
+            Command::File(_) => {}
             Command::Logout => self.logout = Some(number),
             Command::Help { text } => {
                 self.show(Event::Ok { number, outcome: Outcome::Help { text } });
                 self.tell_active();
             }
         }
+    }
+
+    /// Whether every command has its answer.
+    fn is_idle(&self) -> bool {
+        self.requests.is_idle() && !self.peers.is_busy()
     }
 
     /// A command that was answered here is a sign of life all the same.
@@ -93,6 +98,7 @@ impl Core {
         let until = self.now.mono.after(LEAVING_TIME_MAX);
         self.stage = Stage::Leaving { user: user.clone(), until };
         self.lines.clear();
+        self.peers.leave(self.now.mono);
         if let Some(link) = &mut self.link {
             let request = self.requests.open(number, Request::Logout);
             link.send(&ClientFrame::Logout { request });
@@ -101,6 +107,9 @@ impl Core {
 
     pub(super) fn answered(&mut self, request: RequestId, answer: Answer) -> Result<(), ProtocolError> {
         if let Some((number, outcome)) = self.requests.answer(request, answer).map_err(unexpected)? {
+            if let Outcome::Block { user } = &outcome {
+                self.peers.blocked(user, self.now.mono);
+            }
             self.show(Event::Ok { number, outcome });
         }
         Ok(())

@@ -204,7 +204,7 @@ mod tests {
     /// A client whose person is being asked about key 1.
     fn asked() -> Core {
         let trust = Trust { can_ask: true, ..Trust::default() };
-        let setup = Setup { user: None, password: None, trust, key: Fingerprint([0; 32]) };
+        let setup = Setup { user: None, password: None, trust, ..Setup::for_key(Fingerprint([0; 32])) };
         let mut core = Core::new(setup, Seen::default(), [0; 32], NOW);
         assert!(matches!(after(&mut core, Input::Connected(shows(1)))[..], [Effect::Dial, Effect::Show(_)]));
         core

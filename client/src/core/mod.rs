@@ -15,10 +15,10 @@ mod event;
 pub mod files;
 mod link;
 mod login;
+mod peering;
 pub mod peers;
 mod requests;
 mod seen;
-mod tickets;
 mod trust;
 
 use core::time::Duration;
@@ -36,13 +36,14 @@ pub use event::{
     Direction, DisconnectReason, Downloaded, Event, FileEntry, Holder, MessageState, Outcome, PrivateEnd,
     Progress, Transfer,
 };
+pub use peers::{KnownPeers, LinkId, PeerEffect, PeerInput, TicketError, Tickets};
 pub use seen::Seen;
-pub use tickets::{TicketError, Tickets};
 pub use trust::Trust;
 
 use commands::unexpected;
 use link::{Link, Pulse};
 use login::Step;
+use peers::Peers;
 use requests::{Answer, Requests};
 
 /// Lines held here before the shell stops reading more: enough to keep the server busy, and no more than a
@@ -62,6 +63,15 @@ pub struct Setup {
     pub trust: Trust,
     /// The fingerprint of this client's own key, which the server tells others.
     pub key: Fingerprint,
+    /// The keys of other users that were remembered.
+    pub known_peers: KnownPeers,
+}
+
+impl Setup {
+    /// Of a client with that key which knows nothing else.
+    pub fn for_key(key: Fingerprint) -> Self {
+        Self { user: None, password: None, trust: Trust::default(), key, known_peers: KnownPeers::default() }
+    }
 }
 
 /// The password stays out of logs.
@@ -100,6 +110,8 @@ pub enum Input<'a> {
     EndOfInput,
     /// The interrupt key, or a signal that ends programs.
     Interrupt,
+    /// Something about links to other clients.
+    Peer(PeerInput<'a>),
 }
 
 /// What the shell must do.
@@ -113,6 +125,8 @@ pub enum Effect {
     Show(Event),
     /// This is the server's key; it has proven that it knows the user's password.
     Remember(Fingerprint),
+    /// Something about links to other clients.
+    Peer(PeerEffect),
     /// Leave with this code, after saying this on standard error.
     Exit {
         /// As the manual promises.
@@ -167,10 +181,17 @@ pub struct Core {
     /// The number of a `logout` that waits for the commands before it.
     logout: Option<u64>,
     seen: Seen,
-    tickets: Tickets,
+    peers: Peers,
     /// The message that the last effect shows.
-    showing: Option<(Username, MessageId)>,
+    showing: Option<Shown>,
     effects: VecDeque<Effect>,
+}
+
+/// A message whose sender waits to hear that it was shown.
+#[derive(Debug)]
+enum Shown {
+    Message(Username, MessageId),
+    Private(Username),
 }
 
 enum Stage {
@@ -234,6 +255,7 @@ impl Core {
         let mut core = Self {
             now,
             random: RandomStream::from_seed(random_seed),
+            peers: Peers::new(setup.key, setup.known_peers.clone()),
             one_try: setup.user.is_some() && setup.password.is_some(),
             setup,
             stage: Stage::Connecting,
@@ -245,7 +267,6 @@ impl Core {
             requests: Requests::default(),
             logout: None,
             seen,
-            tickets: Tickets::default(),
             showing: None,
             effects: VecDeque::new(),
         };
@@ -270,13 +291,23 @@ impl Core {
             Input::Line(line) => self.lines.push_back(line),
             Input::EndOfInput => self.input_ended = true,
             Input::Interrupt => self.interrupt(),
+            Input::Peer(input) => self.peer_input(input),
         }
         self.advance();
+        self.pump();
     }
 
     /// Notices what is late.
     pub fn handle_timeout(&mut self, now: Now) {
         self.now = now;
+        self.pulse();
+        self.peers.handle_timeout(now.mono, |_| false);
+        self.advance();
+        self.pump();
+    }
+
+    fn pulse(&mut self) {
+        let now = self.now;
         if let Stage::Leaving { until, .. } = self.stage
             && until <= now.mono
         {
@@ -300,19 +331,30 @@ impl Core {
             Stage::Over => return None,
             _ => None,
         };
-        self.link.as_ref().and_then(Link::deadline).into_iter().chain(leaving).min()
+        let link = self.link.as_ref().and_then(Link::deadline);
+        let peers = self.peers.poll_timeout(|_| false);
+        link.into_iter().chain(leaving).chain(peers).min()
     }
 
     /// The next thing to do outside.
     pub fn poll_output(&mut self) -> Option<Effect> {
-        if let (Some((from, id)), Some(link)) = (self.showing.take(), &mut self.link) {
-            link.send(&ClientFrame::Ack { from, id });
+        match (self.showing.take(), &mut self.link) {
+            (Some(Shown::Message(from, id)), Some(link)) => link.send(&ClientFrame::Ack { from, id }),
+            (Some(Shown::Private(from)), _) => self.peers.shown(&from),
+            _ => {}
         }
         let effect = self.effects.pop_front()?;
-        if let Effect::Show(Event::Message { from, id, .. }) = &effect {
-            self.showing = Some((from.clone(), *id));
-        }
+        self.showing = match &effect {
+            Effect::Show(Event::Message { from, id, .. }) => Some(Shown::Message(from.clone(), *id)),
+            Effect::Show(Event::Private { from, .. }) => Some(Shown::Private(from.clone())),
+            _ => None,
+        };
         Some(effect)
+    }
+
+    /// Whether nothing is left to be done outside, for now.
+    pub fn is_drained(&self) -> bool {
+        self.effects.is_empty()
     }
 
     /// The bytes to send, in their order.
@@ -494,8 +536,9 @@ impl Core {
                 }
             }
             ServerFrame::Ready => {
-                if let Stage::Online { is_ready, .. } = &mut self.stage {
+                if let Stage::Online { user, is_ready } = &mut self.stage {
                     *is_ready = true;
+                    self.peers.logged_in(user);
                 }
             }
             ServerFrame::Presence { changes } => {
@@ -517,28 +560,25 @@ impl Core {
             ServerFrame::Users { request, more, users } => {
                 self.answered(request, Answer::Users { users, more })?;
             }
+            ServerFrame::Done { request } if self.requests.is_inner(request) => self.inner_done(request)?,
             ServerFrame::Done { request } => self.answered(request, Answer::Done)?,
+            ServerFrame::Refused { request, code, text } if self.requests.is_inner(request) => {
+                self.inner_refused(request, code, text)?;
+            }
             ServerFrame::Refused { request, code, text } => {
                 if let Some((number, command)) = self.requests.refused(request).map_err(unexpected)? {
                     let (command, text) = (command.to_owned(), text.to_owned());
                     self.show(Event::Error { number, command, code, text });
                 }
             }
-            ServerFrame::Ticket { request, .. } => {
-                // Nothing here asks for tickets yet.
-                self.requests.refused(request).map_err(unexpected)?;
-            }
-            ServerFrame::Expect { ticket, from, key, purpose, addresses: _ } => {
-                self.tickets.expect(ticket, from, key, purpose, self.now.mono);
-            }
-            ServerFrame::DialBack { .. }
+            frame @ (ServerFrame::Ticket { .. }
+            | ServerFrame::Expect { .. }
+            | ServerFrame::DialBack { .. }
             | ServerFrame::Relay { .. }
             | ServerFrame::Carry { .. }
             | ServerFrame::Credit { .. }
-            | ServerFrame::RelayEnd { .. }
-            | ServerFrame::File { .. }
-            | ServerFrame::Holder { .. }
-            | ServerFrame::Found { .. } => {}
+            | ServerFrame::RelayEnd { .. }) => self.peering_frame(frame)?,
+            ServerFrame::File { .. } | ServerFrame::Holder { .. } | ServerFrame::Found { .. } => {}
             ServerFrame::Notice { text } => self.show(Event::Notice { text: text.to_owned() }),
             ServerFrame::Goodbye { reason, text } => self.goodbye(reason, text),
             ServerFrame::Ping => {
@@ -589,7 +629,10 @@ impl Core {
     /// The end of a session: every command still gets its answer.
     fn finish(&mut self, reason: DisconnectReason, code: u8) {
         let text = "The connection ended before the server answered: it may or may not have arrived.";
-        for (number, command) in self.requests.abandon() {
+        let mut abandoned = self.requests.abandon();
+        abandoned.extend(self.peers.abandon());
+        abandoned.sort_unstable();
+        for (number, command) in abandoned {
             let code = ErrorCode::NotConfirmed;
             self.show(Event::Error { number, command: command.to_owned(), code, text: text.to_owned() });
         }

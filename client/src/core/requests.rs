@@ -6,19 +6,37 @@ use std::collections::BTreeMap;
 
 use protocol::{MessageId, RequestId, Username, limits::REQUESTS_IN_FLIGHT_MAX};
 
-use super::event::{MessageState, Outcome};
+use super::{
+    event::{MessageState, Outcome},
+    peers,
+};
 
 /// What was asked.
 #[derive(Debug)]
 pub(super) enum Request {
-    Message { to: Username, id: MessageId },
+    Message {
+        to: Username,
+        id: MessageId,
+    },
     Broadcast,
-    WhoElse { users: Vec<Username> },
-    WhoElseSince { users: Vec<Username> },
-    Block { user: Username },
-    Unblock { user: Username },
-    BlockList { users: Vec<Username> },
+    WhoElse {
+        users: Vec<Username>,
+    },
+    WhoElseSince {
+        users: Vec<Username>,
+    },
+    Block {
+        user: Username,
+    },
+    Unblock {
+        user: Username,
+    },
+    BlockList {
+        users: Vec<Username>,
+    },
     Logout,
+    /// Something that links to other clients need; no command of its own stands behind it.
+    Peers(peers::Ask),
 }
 
 /// A good answer from the server.
@@ -46,8 +64,19 @@ impl Requests {
         self.open.len() < REQUESTS_IN_FLIGHT_MAX
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.open.is_empty()
+    /// Whether no command waits for its answer.
+    pub(super) fn is_idle(&self) -> bool {
+        self.open.values().all(|(number, _)| number.is_none())
+    }
+
+    /// Takes out a request that is answered by something which only its asker understands.
+    pub(super) fn take(&mut self, id: RequestId) -> Result<Request, Unexpected> {
+        self.open.remove(&id).map(|(_, request)| request).ok_or(Unexpected)
+    }
+
+    /// Whether that request is one that [`Requests::take`] is meant for.
+    pub(super) fn is_inner(&self, id: RequestId) -> bool {
+        matches!(self.open.get(&id), Some((_, Request::Peers(_))))
     }
 
     pub(super) fn open(&mut self, number: Option<u64>, request: Request) -> RequestId {
@@ -124,6 +153,7 @@ impl Request {
             Self::Unblock { .. } => "unblock",
             Self::BlockList { .. } => "blocklist",
             Self::Logout => "logout",
+            Self::Peers(_) => "",
         }
     }
 }

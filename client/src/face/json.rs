@@ -47,9 +47,10 @@ fn object(event: &Event) -> (&'static str, Value) {
                 "user": user.as_str(), "online": *change == PresenceChange::Login, "reason": change.word(),
             }),
         ),
-        Event::PrivateOpened { user, safety } => {
-            ("private-opened", json!({ "user": user.as_str(), "safety": safety }))
-        }
+        Event::PrivateOpened { user, safety, relayed } => (
+            "private-opened",
+            json!({ "user": user.as_str(), "safety": safety, "way": if *relayed { "relay" } else { "direct" } }),
+        ),
         Event::Private { from, text } => ("private", json!({ "from": from.as_str(), "text": text })),
         Event::PrivateClosed { user, reason } => {
             ("private-closed", json!({ "user": user.as_str(), "reason": reason.word() }))
@@ -95,7 +96,7 @@ fn outcome_fields(outcome: &Outcome) -> Value {
         | Outcome::Unblock { user }
         | Outcome::StopPrivate { user }
         | Outcome::Trust { user } => json!({ "user": user.as_str() }),
-        Outcome::StartPrivate { user, safety } => json!({ "user": user.as_str(), "safety": safety }),
+        Outcome::StartPrivate { user, safety, .. } => json!({ "user": user.as_str(), "safety": safety }),
         Outcome::Private { to } => json!({ "to": to.as_str() }),
         Outcome::Register { file, layout, hash } => json!({
             "file": file.as_str(), "size": layout.size(), "chunks": layout.chunks(),

@@ -24,8 +24,11 @@ pub fn lines(event: &Event) -> Vec<String> {
             PresenceChange::Timeout => format!("* {user} was logged out for inactivity."),
             PresenceChange::Lost => format!("* {user} lost the connection."),
         }],
-        Event::PrivateOpened { user, safety } => vec![
-            format!("* A private connection with {user} stands. 'private {user} <text>' uses it."),
+        Event::PrivateOpened { user, safety, relayed } => vec![
+            format!(
+                "* A private connection with {user} stands{}. 'private {user} <text>' uses it.",
+                if *relayed { ", carried by the server, which cannot read it" } else { "" }
+            ),
             format!("  If you both read the same digits to each other, nobody is in between: {safety}"),
         ],
         Event::Private { from, text } => vec![format!("<{from} in private> {}", Printable(text))],
