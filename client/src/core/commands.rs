@@ -26,6 +26,7 @@ impl Core {
                 }
             }
         }
+        self.run_held_back();
         let done = self.input_ended && self.lines.is_empty();
         if (done || self.logout.is_some()) && self.is_idle() {
             self.leave(self.logout);
@@ -84,7 +85,7 @@ impl Core {
             Command::StopPrivate { user } => self.peers.stop_private(number, user),
             Command::Again => self.peers.again(number),
             Command::Trust { user } => self.peers.trust(number, user),
-            Command::File(_) => {}
+            Command::File(command) => self.run_file(number, command),
             Command::Logout => self.logout = Some(number),
             Command::Help { text } => {
                 self.show(Event::Ok { number, outcome: Outcome::Help { text } });
@@ -95,7 +96,7 @@ impl Core {
 
     /// Whether every command has its answer.
     fn is_idle(&self) -> bool {
-        self.requests.is_idle() && !self.peers.is_busy()
+        self.requests.is_idle() && self.held_back.is_empty() && !self.peers.is_busy() && !self.files.is_busy()
     }
 
     /// A command that was answered here is a sign of life all the same.
@@ -119,7 +120,8 @@ impl Core {
         self.requests.open(id, (number, request), frame.clone(), link.is_some());
         match link {
             Some(link) => link.send_frame(&frame),
-            None => self.tell_waiting(),
+            None if number.is_some() => self.tell_waiting(),
+            None => {}
         }
     }
 
@@ -139,6 +141,7 @@ impl Core {
     pub(super) fn answered(&mut self, request: RequestId, answer: Answer) -> Result<(), ProtocolError> {
         if let Some((number, outcome)) = self.requests.answer(request, answer).map_err(unexpected)? {
             if let Outcome::Block { user } = &outcome {
+                self.files.blocked(user);
                 self.peers.blocked(user, self.now.mono);
             }
             self.show(Event::Ok { number, outcome });

@@ -13,6 +13,7 @@ mod command;
 mod commands;
 mod event;
 pub mod files;
+mod filing;
 mod link;
 mod login;
 mod peering;
@@ -37,16 +38,22 @@ pub use event::{
     Direction, DisconnectReason, Downloaded, Event, FileEntry, Holder, MessageState, Outcome, PrivateEnd,
     Progress, Transfer,
 };
+pub use files::Rates;
 pub use peers::{KnownPeers, LinkId, PeerEffect, PeerInput, TicketError, Tickets};
 pub use seen::Seen;
 pub use trust::Trust;
 
+use command::FileCommand;
 use commands::unexpected;
+use files::{
+    Files, ServerAnswer,
+    disk::{DiskJob, DiskReply},
+};
 use link::{Link, Pulse};
 use login::Step;
 use peers::Peers;
 use reconnect::Away;
-use requests::{Abandoned, Answer, Refused, Requests};
+use requests::{Abandoned, Answer, Refused, Request, Requests};
 
 /// Lines held here before the shell stops reading more: enough to keep the server busy, and no more than a
 /// few MiB in the worst case.
@@ -67,12 +74,21 @@ pub struct Setup {
     pub key: Fingerprint,
     /// The keys of other users that were remembered.
     pub known_peers: KnownPeers,
+    /// How fast files may move.
+    pub rates: Rates,
 }
 
 impl Setup {
     /// Of a client with that key which knows nothing else.
     pub fn for_key(key: Fingerprint) -> Self {
-        Self { user: None, password: None, trust: Trust::default(), key, known_peers: KnownPeers::default() }
+        Self {
+            user: None,
+            password: None,
+            trust: Trust::default(),
+            key,
+            known_peers: KnownPeers::default(),
+            rates: Rates::default(),
+        }
     }
 }
 
@@ -114,6 +130,8 @@ pub enum Input<'a> {
     Interrupt,
     /// Something about links to other clients.
     Peer(PeerInput<'a>),
+    /// Answers [`Effect::Disk`].
+    Disk(DiskReply),
 }
 
 /// What the shell must do.
@@ -129,6 +147,8 @@ pub enum Effect {
     Remember(Fingerprint),
     /// Something about links to other clients.
     Peer(PeerEffect),
+    /// Something to be done with files, off the loop.
+    Disk(DiskJob),
     /// Leave with this code, after saying this on standard error.
     Exit {
         /// As the manual promises.
@@ -188,6 +208,9 @@ pub struct Core {
     logout: Option<u64>,
     seen: Seen,
     peers: Peers,
+    files: Files,
+    /// Commands about a file that is being registered: they wait for that.
+    held_back: VecDeque<(u64, FileCommand)>,
     /// The message that the last effect shows.
     showing: Option<Shown>,
     effects: VecDeque<Effect>,
@@ -258,9 +281,12 @@ impl Core {
     /// A client that starts to connect at once. `random_seed` must come from the system's randomness: message ids
     /// and nonces are made of it. `seen`: the messages that were shown before.
     pub fn new(setup: Setup, seen: Seen, random_seed: [u8; 32], now: Now) -> Self {
+        let mut random = RandomStream::from_seed(random_seed);
         let mut core = Self {
             now,
-            random: RandomStream::from_seed(random_seed),
+            files: Files::new(RandomStream::from_seed(random.bytes()), setup.rates),
+            held_back: VecDeque::new(),
+            random,
             peers: Peers::new(setup.key, setup.known_peers.clone()),
             one_try: setup.user.is_some() && setup.password.is_some(),
             setup,
@@ -300,6 +326,7 @@ impl Core {
             Input::EndOfInput => self.input_ended = true,
             Input::Interrupt => self.interrupt(),
             Input::Peer(input) => self.peer_input(input),
+            Input::Disk(reply) => self.files.disk(reply, self.now.mono),
         }
         self.advance();
         self.pump();
@@ -309,7 +336,9 @@ impl Core {
     pub fn handle_timeout(&mut self, now: Now) {
         self.now = now;
         self.pulse();
-        self.peers.handle_timeout(now.mono, |_| false);
+        let Self { peers, files, .. } = self;
+        peers.handle_timeout(now.mono, |link| files.uses(link));
+        files.handle_timeout(now.mono);
         self.advance();
         self.pump();
     }
@@ -340,9 +369,10 @@ impl Core {
             _ => None,
         };
         let link = self.link.as_ref().and_then(Link::deadline);
-        let peers = self.peers.poll_timeout(|_| false);
+        let peers = self.peers.poll_timeout(|link| self.files.uses(link));
         let away = self.away.as_ref().and_then(Away::deadline);
-        link.into_iter().chain(leaving).chain(peers).chain(away).min()
+        let files = self.files.poll_timeout();
+        link.into_iter().chain(leaving).chain(peers).chain(files).chain(away).min()
     }
 
     /// The next thing to do outside.
@@ -556,6 +586,7 @@ impl Core {
                 if let Stage::Online { user, is_ready } = &mut self.stage {
                     *is_ready = true;
                     self.peers.logged_in(user);
+                    self.files.logged_in(user, self.now.mono);
                     self.back();
                 }
             }
@@ -600,7 +631,9 @@ impl Core {
             | ServerFrame::Carry { .. }
             | ServerFrame::Credit { .. }
             | ServerFrame::RelayEnd { .. }) => self.peering_frame(frame)?,
-            ServerFrame::File { .. } | ServerFrame::Holder { .. } | ServerFrame::Found { .. } => {}
+            frame @ (ServerFrame::File { .. } | ServerFrame::Holder { .. } | ServerFrame::Found { .. }) => {
+                self.filing_frame(frame)?;
+            }
             ServerFrame::Notice { text } => self.show(Event::Notice { text: text.to_owned() }),
             ServerFrame::Goodbye { reason, text } => self.goodbye(reason, text),
             ServerFrame::Ping => {
@@ -675,18 +708,35 @@ impl Core {
 
     /// Ends every command that waits for an answer, whoever would give it.
     fn abandon(&mut self) {
+        let (mut commands, _) = self.requests.abandon();
         let unheard = |(number, command)| Abandoned { number, command, was_sent: true };
-        let others = self.peers.abandon().into_iter().map(unheard).collect();
-        self.answer_abandoned(others);
+        commands.extend(self.peers.abandon().into_iter().map(unheard));
+        self.answer_abandoned(commands);
+        let held_back = std::mem::take(&mut self.held_back);
+        let held_back = held_back.iter().map(|(number, command)| (*number, command.word()));
+        let mut files = self.files.abandon();
+        files.extend(held_back);
+        for (number, command) in files {
+            let (code, text) =
+                (ErrorCode::Cancelled, "You left before it was done. What was fetched is kept.");
+            self.show(Event::Error { number, command: command.to_owned(), code, text: text.to_owned() });
+        }
     }
 
     /// Ends every command that waits for the server's answer.
     fn abandon_requests(&mut self) {
-        self.answer_abandoned(Vec::new());
+        let (commands, others) = self.requests.abandon();
+        self.answer_abandoned(commands);
+        for request in others {
+            match request {
+                Request::Peers(ask) => self.peers.refused(ask, ErrorCode::NotConnected, NOT_SENT),
+                Request::Files { ask, .. } => self.files.answered(ask, ServerAnswer::Lost, self.now.mono),
+                _ => {}
+            }
+        }
     }
 
     fn answer_abandoned(&mut self, mut abandoned: Vec<Abandoned>) {
-        abandoned.extend(self.requests.abandon());
         abandoned.sort_unstable();
         for Abandoned { number, command, was_sent } in abandoned {
             let (code, text) = match was_sent {

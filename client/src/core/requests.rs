@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use protocol::{ErrorCode, Frame, MessageId, RequestId, Username, limits::REQUESTS_IN_FLIGHT_MAX};
 
 use super::{
-    event::{MessageState, Outcome},
+    event::{FileEntry, MessageState, Outcome},
+    files::AskId,
     peers,
 };
 
@@ -37,6 +38,13 @@ pub(super) enum Request {
     Logout,
     /// Something that links to other clients need; no command of its own stands behind it.
     Peers(peers::Ask),
+    /// Something that files need, and what came of the answer.
+    Files {
+        ask: AskId,
+        is_list: bool,
+        holders: Vec<(Username, Vec<u8>)>,
+        files: Vec<FileEntry>,
+    },
 }
 
 /// A good answer from the server.
@@ -93,9 +101,14 @@ impl Requests {
         self.open.remove(&id).map(|open| open.request).ok_or(Unexpected)
     }
 
+    /// A request about files, to add to its answer.
+    pub(super) fn files_mut(&mut self, id: RequestId) -> Result<&mut Request, Unexpected> {
+        self.open.get_mut(&id).map(|open| &mut open.request).ok_or(Unexpected)
+    }
+
     /// Whether that request is one that [`Requests::take`] is meant for.
     pub(super) fn is_inner(&self, id: RequestId) -> bool {
-        matches!(self.open.get(&id), Some(Open { request: Request::Peers(_), .. }))
+        matches!(self.open.get(&id), Some(Open { request: Request::Peers(_) | Request::Files { .. }, .. }))
     }
 
     /// The number of the next request.
@@ -182,16 +195,19 @@ impl Requests {
         })
     }
 
-    /// Every command that will not be answered any more, oldest first.
-    pub(super) fn abandon(&mut self) -> Vec<Abandoned> {
-        let open = std::mem::take(&mut self.open);
-        let abandoned = |open: Open| {
-            let (number, command) = (open.number?, open.request.command());
-            Some(Abandoned { number, command, was_sent: open.sent > 0 })
-        };
-        let mut left: Vec<_> = open.into_values().filter_map(abandoned).collect();
-        left.sort_unstable();
-        left
+    /// Every command that will not be answered any more, oldest first, and every other request.
+    pub(super) fn abandon(&mut self) -> (Vec<Abandoned>, Vec<Request>) {
+        let (mut commands, mut others) = (Vec::new(), Vec::new());
+        for (_, Open { number, request, sent, .. }) in std::mem::take(&mut self.open) {
+            match number {
+                Some(number) => {
+                    commands.push(Abandoned { number, command: request.command(), was_sent: sent > 0 });
+                }
+                None => others.push(request),
+            }
+        }
+        commands.sort_unstable();
+        (commands, others)
     }
 }
 
@@ -209,8 +225,15 @@ pub(super) enum Refused {
 impl Request {
     /// Forgets the part of an answer that came before the connection was lost.
     fn start_over(&mut self) {
-        if let Self::WhoElse { users } | Self::WhoElseSince { users } | Self::BlockList { users } = self {
-            users.clear();
+        match self {
+            Self::WhoElse { users } | Self::WhoElseSince { users } | Self::BlockList { users } => {
+                users.clear()
+            }
+            Self::Files { holders, files, .. } => {
+                holders.clear();
+                files.clear();
+            }
+            _ => {}
         }
     }
 
@@ -224,7 +247,7 @@ impl Request {
             Self::Unblock { .. } => "unblock",
             Self::BlockList { .. } => "blocklist",
             Self::Logout => "logout",
-            Self::Peers(_) => "",
+            Self::Peers(_) | Self::Files { .. } => "",
         }
     }
 }

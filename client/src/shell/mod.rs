@@ -24,7 +24,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use thiserror::Error;
 
 use crate::{
-    core::{Event, Setup, Trust},
+    core::{Event, Rates, Setup, Trust},
     options::{self, Options},
 };
 use connection::Route;
@@ -124,7 +124,9 @@ pub fn run(options: &Options) -> Result<u8, RunError> {
         accept_new: options.accept_new,
         can_ask: at_terminal,
     };
-    let setup = Setup { user: options.user.clone(), password, trust, key, known_peers: known_peers.read()? };
+    let rates = Rates { upload: options.upload_limit, download: options.download_limit };
+    let setup =
+        Setup { user: options.user.clone(), password, trust, key, known_peers: known_peers.read()?, rates };
     let tls_failed = |error| RunError::System { doing: "cannot set up TLS", source: io::Error::other(error) };
     let peers = Peers::new(&identity, PEERS).map_err(tls_failed)?;
     let tls = if options.tls {

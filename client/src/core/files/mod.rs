@@ -9,8 +9,6 @@
 //! `register` and `start` take the commands, `download` and `steps` run one download over its `swarm`, `sources` says whom
 //! it asks; `shares` is what is held, `uploads` what others fetch of it; `out` is what all of them speak through.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "the core does not call this yet"))]
-
 pub mod disk;
 mod download;
 mod inquiry;
@@ -57,9 +55,11 @@ const LIMIT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Limits in bytes a second.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::core) struct Rates {
-    pub(in crate::core) upload: Option<u64>,
-    pub(in crate::core) download: Option<u64>,
+pub struct Rates {
+    /// Of what others fetch from here.
+    pub upload: Option<u64>,
+    /// Of what is fetched.
+    pub download: Option<u64>,
 }
 
 /// Names a question to the server.
@@ -355,6 +355,11 @@ impl Files {
         self.uploads.uses(link)
             || self.downloads.values().any(|download| download.uses(link))
             || self.base.shares.is_followed(link, is_growing)
+    }
+
+    /// Whether a file of that name is being registered.
+    pub(in crate::core) fn is_registering(&self, name: &str) -> bool {
+        self.registers.values().any(|register| register.name() == name)
     }
 
     /// Whether a command has not ended yet.
