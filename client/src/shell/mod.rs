@@ -2,7 +2,6 @@
 //! nothing; the core does.
 
 mod connection;
-#[cfg_attr(not(test), expect(dead_code, reason = "the loop does not use it yet"))]
 mod disk;
 mod identity;
 mod known_hosts;
@@ -159,9 +158,18 @@ pub fn run(options: &Options) -> Result<u8, RunError> {
     if let Some(text) = warning {
         output.show(&Event::Notice { text }).map_err(RunError::system("cannot write to standard output"))?;
     }
-    RunLoop::new(setup, (route, known_hosts), (peers, known_peers), listener, seed, output, mode)
-        .and_then(|mut run_loop| run_loop.run())
-        .map_err(RunError::system("the event loop failed"))
+    RunLoop::new(
+        setup,
+        (route, known_hosts),
+        (peers, known_peers),
+        listener,
+        options.dir.clone(),
+        seed,
+        output,
+        mode,
+    )
+    .and_then(|mut run_loop| run_loop.run())
+    .map_err(RunError::system("the event loop failed"))
 }
 
 /// How a server is called in `known_hosts` and in front of people.
