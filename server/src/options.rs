@@ -55,7 +55,7 @@ pub enum Relay {
     /// As fast as suits a small machine.
     Default,
     /// So many bytes a second for all together.
-    Rate(u64),
+    Rate(u32),
 }
 
 /// How connections are encrypted.
@@ -207,7 +207,7 @@ fn relay(matches: &Matches) -> Result<Relay, UsageError> {
     match (limit(matches, "relay-rate", LIMIT_MAX)?, matches.opt_present("no-relay")) {
         (None, true) => Ok(Relay::Off),
         (None, false) => Ok(Relay::Default),
-        (Some(rate), false) => Ok(Relay::Rate(rate)),
+        (Some(rate), false) => Ok(Relay::Rate(u32::try_from(rate).unwrap_or(u32::MAX))),
         (Some(_), true) => Err(UsageError::Relay),
     }
 }
