@@ -17,7 +17,7 @@ pub enum Invocation {
     /// Print the version and leave.
     Version,
     /// Run the server.
-    Run(Options),
+    Run(Box<Options>),
 }
 
 /// How to run the server.
@@ -55,7 +55,7 @@ pub enum Relay {
     /// As fast as suits a small machine.
     Default,
     /// So many bytes a second for all together.
-    Rate(u64),
+    Rate(u32),
 }
 
 /// How connections are encrypted.
@@ -120,7 +120,7 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Invocation, Us
         return Err(UsageError::Count(matches.free.len()));
     };
     let port = number("server_port", port, u64::from(u16::MAX))?;
-    Ok(Invocation::Run(Options {
+    Ok(Invocation::Run(Box::new(Options {
         port: u16::try_from(port).unwrap_or_default(),
         block_duration: seconds("block_duration", block_duration)?,
         timeout: seconds("timeout", timeout)?,
@@ -134,7 +134,7 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Invocation, Us
         logins_per_address_max: limit(&matches, "logins", LIMIT_MAX)?
             .and_then(|max| usize::try_from(max).ok()),
         relay: relay(&matches)?,
-    }))
+    })))
 }
 
 /// One line on how to call the program.
@@ -207,7 +207,7 @@ fn relay(matches: &Matches) -> Result<Relay, UsageError> {
     match (limit(matches, "relay-rate", LIMIT_MAX)?, matches.opt_present("no-relay")) {
         (None, true) => Ok(Relay::Off),
         (None, false) => Ok(Relay::Default),
-        (Some(rate), false) => Ok(Relay::Rate(rate)),
+        (Some(rate), false) => Ok(Relay::Rate(u32::try_from(rate).unwrap_or(u32::MAX))),
         (Some(_), true) => Err(UsageError::Relay),
     }
 }
@@ -257,7 +257,7 @@ mod tests {
 
     fn run(arguments: &[&str]) -> Result<Options, UsageError> {
         match parse(arguments.iter().map(OsString::from))? {
-            Invocation::Run(options) => Ok(options),
+            Invocation::Run(options) => Ok(*options),
             other => panic!("{other:?}"),
         }
     }

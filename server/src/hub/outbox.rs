@@ -98,18 +98,13 @@ impl Outbox {
 
     /// Forgets everything, except what is needed to end the stream between two frames.
     pub(super) fn clear(&mut self) {
-        let started = self.frames.pop_front().filter(|_| self.front_sent_len > 0);
-        *self = Self {
-            front_sent_len: self.front_sent_len,
-            front_was_behind: self.front_was_behind,
-            ..Self::default()
-        };
-        match started {
-            Some(frame) => {
-                self.len = frame.len() - self.front_sent_len;
-                self.frames.push_back(frame);
-            }
-            None => (self.front_sent_len, self.front_was_behind) = (0, false),
+        let (front_sent_len, front_was_behind) = (self.front_sent_len, self.front_was_behind);
+        let started = self.frames.pop_front().filter(|_| front_sent_len > 0);
+        *self = Self::default();
+        if let Some(frame) = started {
+            self.len = frame.len() - front_sent_len;
+            (self.front_sent_len, self.front_was_behind) = (front_sent_len, front_was_behind);
+            self.frames.push_back(frame);
         }
     }
 }

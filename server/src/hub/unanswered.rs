@@ -29,9 +29,8 @@ impl Hub {
                 relays.open(desk, (tickets, presence, blocks), (&user, conn), ticket);
             }
             ClientFrame::Carry { ticket, bytes } => {
-                if !relays.carry(desk, conn, ticket, bytes) || bytes.len() < CARRY_LEN_FREE {
-                    desk.sessions.charge(conn, 1);
-                }
+                let is_free = relays.carry(desk, conn, ticket, bytes) && bytes.len() >= CARRY_LEN_FREE;
+                desk.sessions.charge(conn, u64::from(!is_free));
             }
             ClientFrame::RelayEnd { ticket } => {
                 desk.sessions.charge(conn, 1);

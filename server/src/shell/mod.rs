@@ -96,7 +96,7 @@ fn limits(options: &Options) -> Limits {
     let (relays_max, relays_rate) = match options.relay {
         Relay::Off => (0, defaults.relays_rate),
         Relay::Default => (defaults.relays_max, defaults.relays_rate),
-        Relay::Rate(rate) => (defaults.relays_max, rate),
+        Relay::Rate(rate) => (defaults.relays_max, u64::from(rate)),
     };
     Limits {
         lock_out: options.block_duration,
