@@ -1,0 +1,585 @@
+//! One download: which block to ask of whom, and which chunks have come right.
+//!
+//! Owns the requests that are out and what is held against each source. Must not know servers, disks, or of a
+//! link more than its number; has no clock and no randomness of its own.
+//!
+//! # The drain contract
+//!
+//! After any input, [`Swarm::poll_output`] is called until it gives nothing more: requests are planned there,
+//! once for all inputs of a turn. [`Swarm::poll_timeout`] says when [`Swarm::handle_timeout`] is due.
+//!
+//! # Who lied
+//!
+//! A small chunk is fetched from one source, so a wrong one shows who lied: a strike. A large one is shared
+//! block by block among all; if it is wrong, all who gave to it are *suspects*, with whom nothing is shared any
+//! more, and it is fetched again from one source at a time. So a chunk can go wrong once as a shared one, and
+//! then twice for each liar.
+
+mod chunk;
+mod figures;
+mod help;
+mod picker;
+mod plan;
+mod source;
+#[cfg(test)]
+mod tests;
+mod user;
+
+use core::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use protocol::{ChunkIndex, ChunkSet, Manifest, NoBlockReason, Username, random::RandomStream, time::MonoMs};
+
+use crate::core::peers::LinkId;
+
+pub(in crate::core) use figures::Figures;
+pub(in crate::core) use user::ExpelReason;
+
+use chunk::{BLOCK_LEN, Givers, Work};
+use figures::Rate;
+use picker::Picker;
+use source::{Answered, Source};
+use user::User;
+
+/// How long a source that did not answer is set aside.
+const STALL_REST: Duration = Duration::from_secs(10);
+/// Half done chunks that are kept for others; more are thrown away rather than looked through for every block.
+const OPEN_MAX: usize = 64;
+
+/// What the swarm wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::core) enum SwarmOutput {
+    /// Ask for a block.
+    Request {
+        /// Whom.
+        link: LinkId,
+        /// Which chunk.
+        chunk: ChunkIndex,
+        /// From which byte of the chunk on.
+        offset: u64,
+        /// How many bytes.
+        len: u32,
+    },
+    /// Take a request back.
+    Cancel {
+        /// From whom.
+        link: LinkId,
+        /// Which chunk.
+        chunk: ChunkIndex,
+        /// From which byte of the chunk on.
+        offset: u64,
+    },
+    /// Write a part of a chunk, over what may be there.
+    Write {
+        /// Which chunk.
+        chunk: ChunkIndex,
+        /// From which byte of the chunk on.
+        offset: u64,
+        /// What.
+        bytes: Vec<u8>,
+    },
+    /// Everything of that chunk was written before this: is it right?
+    Verify {
+        /// Which chunk.
+        chunk: ChunkIndex,
+    },
+    /// That chunk was found right.
+    Held {
+        /// Which chunk.
+        chunk: ChunkIndex,
+    },
+    /// Nothing is asked of that user any more.
+    Expel {
+        /// The link, one of his.
+        link: LinkId,
+        /// Who.
+        user: Username,
+        /// Why.
+        reason: ExpelReason,
+    },
+}
+
+/// How a download stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::core) enum Status {
+    /// Something is on its way, or may be asked for.
+    Working,
+    /// All that was wanted is held.
+    Done,
+    /// No source has what is missing, and all the rest is done.
+    Starved {
+        /// Wanted and not held.
+        missing: ChunkSet,
+    },
+}
+
+/// One download.
+#[derive(Debug)]
+pub(in crate::core) struct Swarm {
+    manifest: Arc<Manifest>,
+    wanted: ChunkSet,
+    held: ChunkSet,
+    /// How many are wanted and not held.
+    missing: u32,
+    picker: Picker,
+    work: BTreeMap<u32, Work>,
+    /// Chunks in work of which anybody may be asked for a block.
+    open: BTreeSet<u32>,
+    verifying: BTreeMap<u32, Givers>,
+    /// Chunks that went wrong, with those who gave them wrong or too slowly: fetched from one source at a time.
+    troubled: BTreeMap<u32, BTreeSet<Username>>,
+    sources: BTreeMap<LinkId, Source>,
+    users: BTreeMap<Username, User>,
+    /// Sources that may have room for requests.
+    hungry: BTreeSet<LinkId>,
+    /// Who was served last when there was not enough for all.
+    served: LinkId,
+    helped_at: MonoMs,
+    /// Bytes asked for.
+    in_flight: u64,
+    /// Bytes on their way to the disk.
+    unwritten: u64,
+    /// How many bytes may be asked for, if there is a limit.
+    allowance: Option<u64>,
+    figures: Figures,
+    rate: Rate,
+    outputs: VecDeque<SwarmOutput>,
+    random: RandomStream,
+    now: MonoMs,
+}
+
+impl Swarm {
+    /// Fetches `wanted`, less what is `held`.
+    pub(in crate::core) fn new(
+        manifest: Arc<Manifest>,
+        held: ChunkSet,
+        wanted: ChunkSet,
+        random: RandomStream,
+    ) -> Self {
+        let mut picker = Picker::new(manifest.layout().chunks());
+        wanted.iter().filter(|&chunk| !held.contains(chunk)).for_each(|chunk| picker.insert(chunk));
+        Self {
+            manifest,
+            wanted,
+            held,
+            missing: picker.todo_len(),
+            picker,
+            work: BTreeMap::new(),
+            open: BTreeSet::new(),
+            verifying: BTreeMap::new(),
+            troubled: BTreeMap::new(),
+            sources: BTreeMap::new(),
+            users: BTreeMap::new(),
+            hungry: BTreeSet::new(),
+            served: LinkId(0),
+            helped_at: MonoMs::default(),
+            in_flight: 0,
+            unwritten: 0,
+            allowance: None,
+            figures: Figures::default(),
+            rate: Rate::default(),
+            outputs: VecDeque::new(),
+            random,
+            now: MonoMs::default(),
+        }
+    }
+
+    /// Fetches these too.
+    pub(in crate::core) fn want(&mut self, more: &ChunkSet) {
+        for chunk in more.iter() {
+            if self.wanted.insert(chunk) && !self.held.contains(chunk) {
+                self.missing += 1;
+                self.picker.insert(chunk);
+            }
+        }
+        self.sources.values_mut().for_each(|source| source.queue.extend());
+        self.wake_all();
+    }
+
+    /// There is a link to `user`; what he holds is told by [`Swarm::holds`]. One who was expelled is so again.
+    pub(in crate::core) fn source_joined(&mut self, link: LinkId, user: Username, now: MonoMs) {
+        self.now = now;
+        if let Some(reason) = self.users.get(&user).and_then(|user| user.expelled) {
+            return self.outputs.push_back(SwarmOutput::Expel { link, user, reason });
+        }
+        let chunks = self.manifest.layout().chunks();
+        self.sources.entry(link).or_insert_with(|| Source::new(user, chunks, &mut self.random));
+    }
+
+    /// The link is gone, or may not be used any more.
+    pub(in crate::core) fn source_left(&mut self, link: LinkId, now: MonoMs) {
+        self.now = now;
+        if let Some(source) = self.sources.get_mut(&link) {
+            source.is_gone = true;
+        }
+        self.remove_source(link);
+    }
+
+    /// Which chunks the source has now, all of them.
+    pub(in crate::core) fn holds(&mut self, link: LinkId, held: ChunkSet, now: MonoMs) {
+        self.now = now;
+        let Some(source) = self.sources.get_mut(&link).filter(|source| source.held != held) else { return };
+        if held.chunks() != source.held.chunks() {
+            return;
+        }
+        self.picker.lost(source.held.iter());
+        self.picker.gained(held.iter());
+        source.held = held;
+        source.queue.extend();
+        let lost: Vec<_> = source
+            .current
+            .iter()
+            .filter(|&&chunk| !source.held.contains(ChunkIndex(chunk)))
+            .copied()
+            .collect();
+        for chunk in lost {
+            self.withdraw(link, Some(chunk));
+        }
+        self.wake_all();
+    }
+
+    /// A block came.
+    pub(in crate::core) fn block(
+        &mut self,
+        link: LinkId,
+        chunk: u32,
+        offset: u64,
+        bytes: &[u8],
+        now: MonoMs,
+    ) {
+        self.now = now;
+        let len = bytes.len() as u64;
+        let (block, rest) = (offset / BLOCK_LEN, offset % BLOCK_LEN);
+        let Some(source) = self.sources.get_mut(&link) else {
+            self.figures.wasted += len;
+            return;
+        };
+        let answered = if rest == 0 { source.answered(chunk, block, len, now) } else { Answered::Unasked };
+        let user = source.user.clone();
+        self.hungry.insert(link);
+        match answered {
+            Answered::Asked { len: asked_len } if asked_len == len => {
+                self.in_flight -= len;
+                self.accept(link, &user, chunk, block, bytes);
+            }
+            Answered::Asked { len: asked_len } => {
+                self.in_flight -= asked_len;
+                self.figures.wasted += len;
+                self.give_back(link, chunk, block, false);
+                self.offends(&user, ExpelReason::BadBlocks);
+            }
+            Answered::Late => self.figures.wasted += len,
+            Answered::Unasked => {
+                self.figures.wasted += len;
+                self.offends(&user, ExpelReason::BadBlocks);
+            }
+        }
+    }
+
+    /// A block will not come.
+    pub(in crate::core) fn no_block(
+        &mut self,
+        link: LinkId,
+        chunk: u32,
+        offset: u64,
+        reason: NoBlockReason,
+        now: MonoMs,
+    ) {
+        self.now = now;
+        let Some(source) = self.sources.get_mut(&link) else { return };
+        let block = offset / BLOCK_LEN;
+        // What was taken back meanwhile says nothing new.
+        let Some(len) = source.refused(chunk, block, now) else { return };
+        self.in_flight -= len;
+        match reason {
+            NoBlockReason::Busy => source.busy(now),
+            NoBlockReason::Gone => {
+                let chunk = ChunkIndex(chunk);
+                if source.held.remove(chunk) {
+                    self.picker.lost(core::iter::once(chunk));
+                }
+            }
+        }
+        self.give_back(link, chunk, block, reason == NoBlockReason::Busy);
+        self.wake_all();
+    }
+
+    /// Answers [`SwarmOutput::Verify`].
+    pub(in crate::core) fn verified(&mut self, chunk: ChunkIndex, right: bool, now: MonoMs) {
+        self.now = now;
+        let Some(givers) = self.verifying.remove(&chunk.0) else { return };
+        let len = givers.len();
+        self.figures.unverified -= len;
+        if right {
+            self.figures.useful += len;
+            for (user, given) in givers.iter() {
+                *self.figures.by_user.entry(user.clone()).or_default() += given;
+            }
+            self.held.insert(chunk);
+            self.missing -= 1;
+            self.troubled.remove(&chunk.0);
+            self.outputs.push_back(SwarmOutput::Held { chunk });
+        } else {
+            self.figures.wasted += len;
+            self.free(chunk);
+            let liars = self.troubled.entry(chunk.0).or_default();
+            if let Some(liar) = givers.only() {
+                liars.insert(liar.clone());
+                self.offends(liar, ExpelReason::WrongChunks);
+            } else {
+                for (user, _) in givers.iter() {
+                    self.users.entry(user.clone()).or_default().is_suspect = true;
+                }
+            }
+        }
+        if self.has_most_work() || !right {
+            self.wake_all();
+        }
+    }
+
+    /// The disk has taken so many bytes.
+    pub(in crate::core) fn wrote(&mut self, len: usize, now: MonoMs) {
+        self.now = now;
+        self.unwritten = self.unwritten.saturating_sub(len as u64);
+    }
+
+    /// So many bytes more may be asked for; without a call of this there is no limit. What is left over counts
+    /// for one further call, and for at least a block, so that a pause gives no right to a flood.
+    pub(in crate::core) fn allow(&mut self, bytes: u64, now: MonoMs) {
+        self.now = now;
+        let most = bytes.max(BLOCK_LEN).saturating_mul(2);
+        self.allowance = Some(self.allowance.unwrap_or_default().saturating_add(bytes).min(most));
+    }
+
+    /// Does what is due.
+    pub(in crate::core) fn handle_timeout(&mut self, now: MonoMs) {
+        self.now = now;
+        self.rate.forget(now);
+        self.hungry
+            .extend(self.sources.iter_mut().filter_map(|(&link, source)| source.wakes(now).then_some(link)));
+        let stalled: Vec<_> =
+            self.sources.iter().filter(|(_, source)| source.stalls(now)).map(|(&link, _)| link).collect();
+        for link in stalled {
+            self.stalled(link);
+        }
+        if self.help_due().is_some_and(|due| due <= now) {
+            self.help();
+        }
+    }
+
+    /// When [`Swarm::handle_timeout`] is due.
+    pub(in crate::core) fn poll_timeout(&self) -> Option<MonoMs> {
+        let sources = self.sources.values().filter_map(Source::due);
+        sources.chain(self.help_due()).chain(self.rate.due()).min()
+    }
+
+    /// What is to be done next.
+    pub(in crate::core) fn poll_output(&mut self) -> Option<SwarmOutput> {
+        if self.outputs.is_empty() {
+            self.plan();
+        }
+        self.outputs.pop_front()
+    }
+
+    /// How the download stands.
+    pub(in crate::core) fn status(&self) -> Status {
+        if self.missing == 0 {
+            return Status::Done;
+        }
+        let is_reachable = |chunk: u32| self.picker.copies(ChunkIndex(chunk)) > 0;
+        let is_working = self.in_flight > 0
+            || !self.verifying.is_empty()
+            || self.work.keys().any(|&chunk| is_reachable(chunk))
+            || self.picker.has_some();
+        if is_working {
+            return Status::Working;
+        }
+        let mut missing = self.wanted.clone();
+        for chunk in self.held.iter() {
+            missing.remove(chunk);
+        }
+        Status::Starved { missing }
+    }
+
+    /// The chunks that are known to be right.
+    pub(in crate::core) fn held(&self) -> &ChunkSet {
+        &self.held
+    }
+
+    /// How it goes.
+    pub(in crate::core) fn figures(&self) -> Figures {
+        Figures { rate: self.rate.per_second(self.now), ..self.figures.clone() }
+    }
+
+    /// A block that was asked for came whole.
+    fn accept(&mut self, link: LinkId, user: &Username, chunk: u32, block: u64, bytes: &[u8]) {
+        let Some(work) = self.work.get_mut(&chunk) else { return };
+        let len = bytes.len() as u64;
+        let asked = work.arrived(block, user, self.now);
+        let is_complete = work.is_complete();
+        self.rate.add(len, self.now);
+        self.figures.unverified += len;
+        self.unwritten += len;
+        let (chunk, offset) = (ChunkIndex(chunk), block * BLOCK_LEN);
+        self.outputs.push_back(SwarmOutput::Write { chunk, offset, bytes: bytes.to_vec() });
+        for other in asked.into_iter().flat_map(chunk::Asked::links).filter(|&other| other != link) {
+            self.cancel(other, chunk.0, block);
+            self.hungry.insert(other);
+        }
+        if is_complete && let Some(work) = self.work.remove(&chunk.0) {
+            self.open.remove(&chunk.0);
+            self.verifying.insert(chunk.0, work.into_givers());
+            self.outputs.push_back(SwarmOutput::Verify { chunk });
+        }
+    }
+
+    /// A block is not on its way from `link` any more.
+    fn give_back(&mut self, link: LinkId, chunk: u32, block: u64, is_busy: bool) {
+        let Some(source) = self.sources.get_mut(&link) else { return };
+        let Some(work) = self.work.get_mut(&chunk) else { return };
+        work.give_back(block, link);
+        if work.owner != Some(link) {
+            return self.reopen(chunk);
+        }
+        source.current.insert(chunk);
+        // What must not be mixed waits a little rather than be thrown away, unless somebody else has nothing to do.
+        let waits = is_busy && work.givers().len() > 0 && self.is_apart(link, chunk);
+        if !waits {
+            self.withdraw(link, Some(chunk));
+        }
+    }
+
+    /// Takes back what was asked of a source, of one chunk or of all, so that others may be asked.
+    fn withdraw(&mut self, link: LinkId, chunk: Option<u32>) {
+        let Some(source) = self.sources.get_mut(&link) else { return };
+        let asked = source.asked(chunk);
+        let mut chunks: BTreeSet<u32> = asked.iter().map(|&(chunk, _)| chunk).collect();
+        match chunk {
+            Some(chunk) if source.current.remove(&chunk) => chunks.extend([chunk]),
+            Some(_) => {}
+            None => chunks.append(&mut source.current),
+        }
+        for (chunk, block) in asked {
+            self.cancel(link, chunk, block);
+            if let Some(work) = self.work.get_mut(&chunk) {
+                work.give_back(block, link);
+            }
+        }
+        for chunk in chunks {
+            match self.work.get(&chunk) {
+                Some(work) if work.owner == Some(link) => self.disown(link, chunk),
+                _ => self.reopen(chunk),
+            }
+        }
+        self.wake_all();
+    }
+
+    /// The only source of a chunk goes on with it no more. What came of it is kept for others to complete,
+    /// unless that would mix what must stay apart.
+    fn disown(&mut self, link: LinkId, chunk: u32) {
+        let is_apart = self.is_apart(link, chunk) || self.open.len() >= OPEN_MAX;
+        let Some(work) = self.work.get_mut(&chunk) else { return };
+        work.owner = None;
+        match work.givers().only().cloned().filter(|_| is_apart) {
+            Some(owner) => {
+                self.abandon(chunk);
+                self.offends(&owner, ExpelReason::LetDown);
+            }
+            None => self.reopen(chunk),
+        }
+    }
+
+    /// Whether nobody else may give a part of what that source gives of that chunk.
+    fn is_apart(&self, link: LinkId, chunk: u32) -> bool {
+        self.troubled.contains_key(&chunk)
+            || self.sources.get(&link).is_some_and(|source| self.is_suspect(&source.user))
+    }
+
+    /// Blocks of a shared chunk are to be asked for again.
+    fn reopen(&mut self, chunk: u32) {
+        let Some(work) = self.work.get(&chunk) else { return };
+        if work.is_out() || work.givers().len() > 0 {
+            if work.owner.is_none() && work.has_unasked() {
+                self.open.insert(chunk);
+                self.wake_all();
+            }
+        } else {
+            self.abandon(chunk);
+        }
+    }
+
+    /// Throws away what came of a chunk.
+    fn abandon(&mut self, chunk: u32) {
+        let Some(work) = self.work.remove(&chunk) else { return };
+        for (block, asked) in work.out() {
+            for link in asked.links() {
+                self.cancel(link, chunk, block);
+            }
+        }
+        for source in self.sources.values_mut() {
+            source.current.remove(&chunk);
+        }
+        self.open.remove(&chunk);
+        self.figures.unverified -= work.givers().len();
+        self.figures.wasted += work.givers().len();
+        self.free(ChunkIndex(chunk));
+    }
+
+    /// Nobody works at that chunk any more.
+    fn free(&mut self, chunk: ChunkIndex) {
+        self.picker.insert(chunk);
+        for source in self.sources.values_mut().filter(|source| source.held.contains(chunk)) {
+            source.queue.push(chunk);
+        }
+        self.wake_all();
+    }
+
+    /// Takes a request back. The chunk's own account of it is the caller's.
+    fn cancel(&mut self, link: LinkId, chunk: u32, block: u64) {
+        let Some(source) = self.sources.get_mut(&link) else { return };
+        let Some(len) = source.cancel(chunk, block) else { return };
+        self.in_flight -= len;
+        if !source.is_gone {
+            let (chunk, offset) = (ChunkIndex(chunk), block * BLOCK_LEN);
+            self.outputs.push_back(SwarmOutput::Cancel { link, chunk, offset });
+        }
+    }
+
+    fn stalled(&mut self, link: LinkId) {
+        let Some(source) = self.sources.get_mut(&link) else { return };
+        source.rest(STALL_REST, self.now);
+        let user = source.user.clone();
+        self.withdraw(link, None);
+        self.offends(&user, ExpelReason::Stalled);
+    }
+
+    fn offends(&mut self, user: &Username, reason: ExpelReason) {
+        if !self.users.entry(user.clone()).or_default().offends(reason, self.now) {
+            return;
+        }
+        let links = self.sources.iter().filter(|(_, source)| source.user == *user).map(|(&link, _)| link);
+        for link in links.collect::<Vec<_>>() {
+            self.remove_source(link);
+            self.outputs.push_back(SwarmOutput::Expel { link, user: user.clone(), reason });
+        }
+    }
+
+    fn remove_source(&mut self, link: LinkId) {
+        self.withdraw(link, None);
+        if let Some(source) = self.sources.remove(&link) {
+            self.picker.lost(source.held.iter());
+        }
+        self.hungry.remove(&link);
+    }
+
+    fn is_suspect(&self, user: &Username) -> bool {
+        self.users.get(user).is_some_and(|user| user.is_suspect)
+    }
+
+    fn wake_all(&mut self) {
+        self.hungry.extend(self.sources.iter().filter(|(_, source)| !source.rests()).map(|(&link, _)| link));
+    }
+}
