@@ -11,6 +11,7 @@
 
 #![cfg_attr(not(test), expect(dead_code, reason = "the core does not call this yet"))]
 
+mod asked;
 pub mod disk;
 mod download;
 mod inquiry;
@@ -25,6 +26,8 @@ mod sources;
 mod start;
 mod steps;
 mod swarm;
+#[cfg(test)]
+mod tests;
 mod uploads;
 mod waiter;
 
@@ -39,6 +42,7 @@ use thiserror::Error;
 
 use super::{Event, FileEntry, Outcome, Transfer, command::FileCommand, peers::LinkId};
 
+use asked::Asked;
 use disk::{DiskJob, DiskReply};
 use download::Download;
 use inquiry::Inquiry;
@@ -142,9 +146,12 @@ struct Base {
     out: Out,
     shares: Shares,
     reach: Reach,
+    asked: Asked,
     random: RandomStream,
     /// Who is logged in.
     user: Option<Username>,
+    /// Whether downloads may ask for no more than they are allowed.
+    is_limited: bool,
     /// Whether all that an earlier run held is known.
     is_restored: bool,
 }
@@ -162,8 +169,10 @@ impl Files {
             out: Out::default(),
             shares: Shares::default(),
             reach: Reach::default(),
+            asked: Asked::default(),
             random,
             user: None,
+            is_limited: rates.download.is_some(),
             is_restored: false,
         };
         Self {
@@ -236,7 +245,8 @@ impl Files {
 
     /// A link is gone.
     pub(in crate::core) fn link_closed(&mut self, link: LinkId, now: MonoMs) {
-        let Base { out, reach, shares, .. } = self.at(now);
+        let Base { out, reach, shares, asked, .. } = self.at(now);
+        asked.link_closed(link);
         if let Some(open) = out.links.remove(&link) {
             // Who closes a link at once must not be dialled at once for ever.
             reach.failed(&open.user, now);
