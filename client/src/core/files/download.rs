@@ -293,7 +293,7 @@ impl Download {
         let now = base.out.now;
         match &mut self.step {
             Step::Describing(pieces) => {
-                self.is_stirred |= pieces.poll_timeout().is_some_and(|due| due <= now)
+                self.is_stirred |= pieces.poll_timeout().is_some_and(|due| due <= now);
             }
             Step::Fetching(fetch) if fetch.swarm.poll_timeout().is_some_and(|due| due <= now) => {
                 fetch.swarm.handle_timeout(now);

@@ -166,7 +166,9 @@ impl World {
         self.server.left(&user);
         let links: Vec<LinkId> =
             self.ends.iter().filter(|(_, end)| end.owner == name).map(|(&link, _)| link).collect();
-        links.into_iter().for_each(|link| self.cut(link));
+        for link in links {
+            self.cut(link);
+        }
     }
 
     /// Registers a file of that content; its bytes.
@@ -252,10 +254,9 @@ impl World {
     pub(super) fn server_away(&mut self, is_away: bool) {
         self.server.is_away = is_away;
         if is_away {
-            for (_, (name, what)) in &mut self.queue {
+            for (_, what) in self.queue.values_mut() {
                 if let What::Answer { answer, .. } = what {
                     *answer = ServerAnswer::Lost;
-                    let _ = name;
                 }
             }
             return;
