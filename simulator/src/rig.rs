@@ -243,7 +243,7 @@ impl Rig {
             }
             match effect {
                 // Without TLS there is no key to remember, and these clients do not meet.
-                Effect::Remember(_) | Effect::Peer(_) => {}
+                Effect::Remember(_) | Effect::Peer(_) | Effect::Disk(_) => {}
                 Effect::Dial => self.start_dialling(room),
                 Effect::HangUp => {
                     self.dial = None;

@@ -76,6 +76,34 @@ pub(super) enum FileCommand {
     },
 }
 
+impl FileCommand {
+    /// The command's word.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Register { .. } => "register",
+            Self::Unregister { .. } => "unregister",
+            Self::Files => "files",
+            Self::SearchFile { .. } => "searchFile",
+            Self::SearchChunk { .. } => "searchChunk",
+            Self::Download { .. } => "download",
+            Self::Transfers => "transfers",
+            Self::Cancel { .. } => "cancel",
+        }
+    }
+
+    /// The file that must have been registered before this can be done, if it is about to be.
+    pub(super) fn follows(&self) -> Option<&str> {
+        match self {
+            Self::Register { name, .. }
+            | Self::Unregister { name }
+            | Self::SearchFile { name }
+            | Self::SearchChunk { name, .. }
+            | Self::Download { name, .. } => Some(name),
+            Self::Files | Self::Transfers | Self::Cancel { .. } => None,
+        }
+    }
+}
+
 /// A line that does not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Mistake {

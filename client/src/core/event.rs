@@ -21,6 +21,8 @@ pub enum Event {
     PrivateClosed { user: Username, reason: PrivateEnd },
     Progress { number: u64, progress: Progress },
     Notice { text: String },
+    Reconnecting { attempt: u32 },
+    Reconnected { attempt: u32 },
     Disconnected { reason: DisconnectReason },
     Ok { number: u64, outcome: Outcome },
     Error { number: u64, command: String, code: ErrorCode, text: String },

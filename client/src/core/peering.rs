@@ -10,6 +10,7 @@ use protocol::{
 use super::{
     Core, Effect, Event, LinkId, PeerInput,
     commands::unexpected,
+    files::ServerAnswer,
     peers::{self, Ask, Tell},
     requests::Request,
 };
@@ -59,22 +60,36 @@ impl Core {
 
     /// Carries out what the parts ask of each other, of the server and of the shell.
     pub(super) fn pump(&mut self) {
-        while let Some(output) = self.peers.poll_output() {
-            match output {
-                peers::Output::Ask(ask) => self.ask_for_peers(ask),
-                peers::Output::Tell(tell) => self.tell_for_peers(tell),
-                peers::Output::Effect(effect) => self.effects.push_back(Effect::Peer(effect)),
-                peers::Output::Show(event) => {
-                    if matches!(event, Event::Ok { .. } | Event::Error { .. }) {
-                        self.tell_active();
-                    }
-                    self.show(event);
-                }
-                peers::Output::FilesLink { .. }
-                | peers::Output::FilesFailed { .. }
-                | peers::Output::FilesGone { .. }
-                | peers::Output::FilesDrained { .. } => {}
+        loop {
+            if let Some(output) = self.peers.poll_output() {
+                self.peers_want(output);
+            } else if let Some(output) = self.files.poll_output() {
+                self.files_want(output);
+            } else {
+                return;
             }
+        }
+    }
+
+    /// An event of a part of the core; an answer is a sign of life of the user's.
+    pub(super) fn show_of_part(&mut self, event: Event) {
+        if matches!(event, Event::Ok { .. } | Event::Error { .. }) {
+            self.tell_active();
+        }
+        self.show(event);
+    }
+
+    fn peers_want(&mut self, output: peers::Output) {
+        let now = self.now.mono;
+        match output {
+            peers::Output::Ask(ask) => self.ask_for_peers(ask),
+            peers::Output::Tell(tell) => self.tell_for_peers(tell),
+            peers::Output::Effect(effect) => self.effects.push_back(Effect::Peer(effect)),
+            peers::Output::Show(event) => self.show_of_part(event),
+            peers::Output::FilesLink { link, user } => self.files.link_opened(link, user, now),
+            peers::Output::FilesFailed { user } => self.files.link_failed(&user, now),
+            peers::Output::FilesGone { link } => self.files.link_closed(link, now),
+            peers::Output::FilesDrained { link, waiting_len } => self.files.drained(link, waiting_len, now),
         }
     }
 
@@ -107,8 +122,9 @@ impl Core {
     pub(super) fn inner_done(&mut self, request: RequestId) -> Result<(), ProtocolError> {
         match self.requests.take(request).map_err(unexpected)? {
             Request::Peers(Ask::Lookup { user, number, command }) => {
-                self.peers.looked_up(number, command, &user)
+                self.peers.looked_up(number, command, &user);
             }
+            Request::Files { ask, is_list, files, .. } => self.files_done(ask, is_list, files),
             _ => return Err(unexpected(super::requests::Unexpected)),
         }
         Ok(())
@@ -121,21 +137,25 @@ impl Core {
         code: ErrorCode,
         text: &str,
     ) -> Result<(), ProtocolError> {
-        if let Request::Peers(ask) = self.requests.take(request).map_err(unexpected)? {
-            self.peers.refused(ask, code, text);
+        match self.requests.take(request).map_err(unexpected)? {
+            Request::Peers(ask) => self.peers.refused(ask, code, text),
+            Request::Files { ask, .. } => {
+                let text = text.to_owned();
+                self.files.answered(ask, ServerAnswer::Refused { code, text }, self.now.mono);
+            }
+            _ => return Err(unexpected(super::requests::Unexpected)),
         }
         Ok(())
     }
 
     fn ask_for_peers(&mut self, ask: Ask) {
-        let Some(link) = self.link.as_mut().filter(|link| link.state == protocol::State::Chat) else {
+        if self.away.is_some() {
             return self.peers.refused(ask, ErrorCode::NotConnected, super::NOT_SENT);
-        };
-        let request = self.requests.open(None, Request::Peers(ask.clone()));
-        match ask {
-            Ask::Invite { user, purpose } => link.send(&ClientFrame::Invite { request, user, purpose }),
-            Ask::Lookup { user, .. } => link.send(&ClientFrame::Lookup { request, user }),
         }
+        self.ask(None, Request::Peers(ask.clone()), |request| match ask {
+            Ask::Invite { user, purpose } => ClientFrame::Invite { request, user, purpose },
+            Ask::Lookup { user, .. } => ClientFrame::Lookup { request, user },
+        });
     }
 
     fn tell_for_peers(&mut self, tell: Tell) {
@@ -177,6 +197,36 @@ impl Core {
     }
 
     fn handle_link_frame(&mut self, link: LinkId, frame: PeerFrame<'_>) -> Result<(), ProtocolError> {
-        self.peers.frame(link, frame, self.now.mono)
+        let now = self.now.mono;
+        if !is_about_files(&frame) {
+            return self.peers.frame(link, frame, now);
+        }
+        if !self.peers.serves_files(link) {
+            return Err(ProtocolError::Tag { tag: "of files".to_owned() });
+        }
+        self.files.frame(link, frame, now).map_err(|_| ProtocolError::Line)
+    }
+}
+
+fn is_about_files(frame: &PeerFrame<'_>) -> bool {
+    match frame {
+        PeerFrame::WantManifest { .. }
+        | PeerFrame::Manifest { .. }
+        | PeerFrame::WantHolds { .. }
+        | PeerFrame::Holds { .. }
+        | PeerFrame::NoFile { .. }
+        | PeerFrame::Request { .. }
+        | PeerFrame::Block { .. }
+        | PeerFrame::NoBlock { .. }
+        | PeerFrame::Cancel { .. } => true,
+        PeerFrame::Meet { .. }
+        | PeerFrame::Met { .. }
+        | PeerFrame::Unmet { .. }
+        | PeerFrame::Bye { .. }
+        | PeerFrame::Ping
+        | PeerFrame::Pong
+        | PeerFrame::Private { .. }
+        | PeerFrame::Heard { .. }
+        | PeerFrame::HangUp => false,
     }
 }

@@ -63,6 +63,8 @@ fn object(event: &Event) -> (&'static str, Value) {
             ("progress", fields)
         }
         Event::Notice { text } => ("notice", json!({ "text": text })),
+        Event::Reconnecting { attempt } => ("reconnecting", json!({ "attempt": attempt })),
+        Event::Reconnected { attempt } => ("reconnected", json!({ "attempt": attempt })),
         Event::Disconnected { reason } => ("disconnected", json!({ "reason": reason.word() })),
         Event::Ok { number, outcome } => {
             let mut fields = json!({ "re": number, "command": outcome.command() });

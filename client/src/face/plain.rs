@@ -44,6 +44,11 @@ pub fn lines(event: &Event) -> Vec<String> {
         }],
         Event::Progress { number, progress } => vec![format!("[{number}] {}", files::progress(progress))],
         Event::Notice { text } => vec![format!("* Notice: {}", Printable(text))],
+        Event::Reconnecting { attempt: 1 } => {
+            vec!["* The connection to the server was lost; it is tried again.".to_owned()]
+        }
+        Event::Reconnecting { attempt } => vec![format!("* The server is tried again (attempt {attempt}).")],
+        Event::Reconnected { .. } => vec!["* You are connected again.".to_owned()],
         Event::Disconnected { reason } => vec![match reason {
             DisconnectReason::Logout => "* You are logged out.".to_owned(),
             DisconnectReason::Timeout => "* You were logged out for inactivity.".to_owned(),

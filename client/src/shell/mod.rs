@@ -2,6 +2,7 @@
 //! nothing; the core does.
 
 mod connection;
+mod disk;
 mod identity;
 mod known_hosts;
 mod known_peers;
@@ -24,7 +25,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use thiserror::Error;
 
 use crate::{
-    core::{Event, Setup, Trust},
+    core::{Event, Rates, Setup, Trust},
     options::{self, Options},
 };
 use connection::Route;
@@ -124,7 +125,9 @@ pub fn run(options: &Options) -> Result<u8, RunError> {
         accept_new: options.accept_new,
         can_ask: at_terminal,
     };
-    let setup = Setup { user: options.user.clone(), password, trust, key, known_peers: known_peers.read()? };
+    let rates = Rates { upload: options.upload_limit, download: options.download_limit };
+    let setup =
+        Setup { user: options.user.clone(), password, trust, key, known_peers: known_peers.read()?, rates };
     let tls_failed = |error| RunError::System { doing: "cannot set up TLS", source: io::Error::other(error) };
     let peers = Peers::new(&identity, PEERS).map_err(tls_failed)?;
     let tls = if options.tls {
@@ -155,9 +158,18 @@ pub fn run(options: &Options) -> Result<u8, RunError> {
     if let Some(text) = warning {
         output.show(&Event::Notice { text }).map_err(RunError::system("cannot write to standard output"))?;
     }
-    RunLoop::new(setup, (route, known_hosts), (peers, known_peers), listener, seed, output, mode)
-        .and_then(|mut run_loop| run_loop.run())
-        .map_err(RunError::system("the event loop failed"))
+    RunLoop::new(
+        setup,
+        (route, known_hosts),
+        (peers, known_peers),
+        listener,
+        options.dir.clone(),
+        seed,
+        output,
+        mode,
+    )
+    .and_then(|mut run_loop| run_loop.run())
+    .map_err(RunError::system("the event loop failed"))
 }
 
 /// How a server is called in `known_hosts` and in front of people.

@@ -4,6 +4,7 @@
 use std::{
     io,
     net::{IpAddr, SocketAddr},
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -16,6 +17,7 @@ use protocol::{
 
 use super::{
     connection::{Connection, Dialled, Route},
+    disk::Disk,
     known_hosts::KnownHosts,
     known_peers::KnownPeersFile,
     output::Output,
@@ -49,6 +51,7 @@ pub(super) struct RunLoop {
     known_hosts: KnownHosts,
     known_peers: KnownPeersFile,
     peers: Peers,
+    disk: Disk,
     connection: Option<Connection>,
     /// The socket may have more than one turn's worth.
     readable: bool,
@@ -61,12 +64,14 @@ impl RunLoop {
         (route, known_hosts): (Route, KnownHosts),
         (peers, known_peers): (Peers, KnownPeersFile),
         listener: Option<TcpListener>,
+        dir: PathBuf,
         seed: [u8; 32],
         output: Output,
         mode: Mode,
     ) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        let disk = Disk::start(dir, Arc::clone(&waker))?;
         let stdin = Stdin::new(poll.registry(), STDIN, waker, mode)?;
         let signals = Signals::register(poll.registry(), SIGNALS, mode == Mode::Keys)?;
         let mut peers = peers;
@@ -86,6 +91,7 @@ impl RunLoop {
             known_hosts,
             known_peers,
             peers,
+            disk,
             connection: None,
             readable: false,
             buffer: vec![0; READ_LEN_MAX],
@@ -120,6 +126,9 @@ impl RunLoop {
             }
             if self.readable {
                 self.serve_connection();
+            }
+            while let Some(reply) = self.disk.take() {
+                self.core.handle_input(self.now(), Input::Disk(reply));
             }
             let now = self.now();
             self.peers.serve(&mut self.core, self.poll.registry(), now);
@@ -194,6 +203,7 @@ impl RunLoop {
                 let now = self.now();
                 self.peers.carry_out(effect, &mut self.core, self.poll.registry(), now);
             }
+            Effect::Disk(job) => self.disk.give(job),
             Effect::Exit { code, complaint } => {
                 let now = self.now();
                 self.peers.send(&mut self.core, now);

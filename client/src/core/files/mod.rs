@@ -6,15 +6,15 @@
 //!
 //! # Reading order
 //!
-//! `register` and `start` take the commands, `download` and `steps` run one download over its `swarm`, `sources` says whom
-//! it asks; `shares` is what is held, `uploads` what others fetch of it; `out` is what all of them speak through.
-
-#![cfg_attr(not(test), expect(dead_code, reason = "the core does not call this yet"))]
+//! `interface` is what goes in and out; `register` and `start` take the commands; `download` and `steps` run one
+//! download over its `swarm`, `sources` says whom it asks, `seek` when it gives up; `shares` is what is held,
+//! `uploads` what others fetch of it; `out` is what all of them speak through.
 
 mod asked;
 pub mod disk;
 mod download;
 mod inquiry;
+mod interface;
 mod out;
 mod pace;
 mod piecewise;
@@ -34,13 +34,12 @@ mod waiter;
 use core::time::Duration;
 use std::collections::BTreeMap;
 
-use protocol::{
-    ChunkSet, ErrorCode, FileId, FileName, Frame, Layout, PeerFrame, Username, random::RandomStream,
-    time::MonoMs,
-};
-use thiserror::Error;
+use protocol::{ErrorCode, FileId, PeerFrame, Username, random::RandomStream, time::MonoMs};
 
-use super::{Event, FileEntry, Outcome, Transfer, command::FileCommand, peers::LinkId};
+use super::{Event, Outcome, Transfer, command::FileCommand, peers::LinkId};
+
+pub use interface::Rates;
+pub(in crate::core) use interface::{AskId, FilesOutput, Misbehaved, Question, ServerAnswer};
 
 use asked::Asked;
 use disk::{DiskJob, DiskReply};
@@ -58,71 +57,6 @@ use uploads::Uploads;
 const PROGRESS_PAUSE: Duration = Duration::from_millis(500);
 /// Between two hand-outs of what a download limit allows.
 const LIMIT_PAUSE: Duration = Duration::from_millis(100);
-
-/// Limits in bytes a second.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::core) struct Rates {
-    pub(in crate::core) upload: Option<u64>,
-    pub(in crate::core) download: Option<u64>,
-}
-
-/// Names a question to the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(in crate::core) struct AskId(pub(in crate::core) u64);
-
-/// What the server is asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::core) enum Question {
-    /// Answered by [`ServerAnswer::Found`].
-    Search { name: FileName },
-    /// Answered by [`ServerAnswer::Done`].
-    Register { file: FileId, layout: Layout, name: FileName },
-    /// Answered by [`ServerAnswer::Done`].
-    Unregister { name: FileName },
-    /// Answered by [`ServerAnswer::Files`].
-    Files,
-}
-
-/// What the server answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::core) enum ServerAnswer {
-    /// The file is registered, and these users are online and hold chunks of it.
-    Found { file: FileId, layout: Layout, holders: Vec<(Username, ChunkSet)> },
-    /// What is registered.
-    Files(Vec<FileEntry>),
-    /// It was carried out.
-    Done,
-    /// It was not.
-    Refused { code: ErrorCode, text: String },
-    /// The connection went away before the answer, or there was none.
-    Lost,
-}
-
-/// What is to be done outside.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::core) enum FilesOutput {
-    /// Ask the server. Answered by [`Files::answered`].
-    Ask { ask: AskId, question: Question },
-    /// Tell the server what is held of a file.
-    Have { file: FileId, held: ChunkSet },
-    /// Open a link that serves files. Answered by [`Files::link_opened`] or [`Files::link_failed`].
-    Link { user: Username },
-    /// Send a frame over a link.
-    Send { link: LinkId, frame: Frame },
-    /// Give a job to the disk.
-    Disk(DiskJob),
-    /// Show the user something.
-    Show(Event),
-    /// Chunks move: tell the server that this user is active.
-    Active,
-    /// End a link.
-    CloseLink { link: LinkId },
-}
-
-/// A peer broke the protocol: the link to him is ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("a peer {0}")]
-pub(in crate::core) struct Misbehaved(pub(in crate::core) &'static str);
 
 /// Bytes that may wait for a link whose peer goes on asking: what a peer who reads never reaches.
 const WAITING_LEN_MAX: usize = 4 * 1024 * 1024;
@@ -365,6 +299,11 @@ impl Files {
         self.uploads.uses(link)
             || self.downloads.values().any(|download| download.uses(link))
             || self.base.shares.is_followed(link, is_growing)
+    }
+
+    /// Whether a file of that name is being registered.
+    pub(in crate::core) fn is_registering(&self, name: &str) -> bool {
+        self.registers.values().any(|register| register.name() == name)
     }
 
     /// Whether a command has not ended yet.

@@ -81,6 +81,13 @@ impl Hashing {
     }
 }
 
+impl Register {
+    /// As typed.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
 impl Files {
     pub(super) fn register(&mut self, number: u64, name: String, chunks: u64) {
         let out = &mut self.base.out;

@@ -23,7 +23,6 @@ enum Later {
     Stop { number: u64 },
 }
 
-const START: &str = "startprivate";
 const SAY: &str = "private";
 const STOP: &str = "stopprivate";
 

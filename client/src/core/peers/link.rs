@@ -18,8 +18,8 @@ const SILENCE: Duration = Duration::from_secs(20);
 const ANSWER: Duration = Duration::from_secs(10);
 /// How long a link stays open that nobody needs.
 const IDLE: Duration = Duration::from_secs(60);
-/// Bytes taken from the lanes at once: a private message waits behind no more than that.
-const BATCH_LEN: usize = 256 * 1024;
+/// Bytes of small frames that are sent together.
+const BATCH_LEN: usize = 16 * 1024;
 
 /// How a link came to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,9 +53,16 @@ pub(super) struct PeerLink {
     file_lane: VecDeque<Frame>,
     /// Bytes in `file_lane`.
     file_len: usize,
-    /// What is being sent, from `start` on.
-    batch: Vec<u8>,
+    /// What is being sent, from `start` on: small frames together, or one large one.
+    batch: Batch,
     start: usize,
+}
+
+/// What goes out in one piece.
+#[derive(Debug)]
+enum Batch {
+    Small(Vec<u8>),
+    Large(Frame),
 }
 
 /// What the passing of time has brought.
@@ -87,7 +94,7 @@ impl PeerLink {
             talk_lane: VecDeque::new(),
             file_lane: VecDeque::new(),
             file_len: 0,
-            batch: Vec::new(),
+            batch: Batch::Small(Vec::new()),
             start: 0,
         }
     }
@@ -125,31 +132,46 @@ impl PeerLink {
 
     /// Bytes that wait, as far as file frames care.
     pub(super) fn file_len(&self) -> usize {
-        self.file_len + self.batch.len() - self.start
+        self.file_len + self.batch.bytes().len() - self.start
     }
 
     /// What is to be sent next, empty when nothing is.
     pub(super) fn waiting(&mut self) -> &[u8] {
-        if self.start == self.batch.len() {
-            self.batch.clear();
-            self.start = 0;
-            while self.batch.len() < BATCH_LEN {
-                let Some(frame) = self.talk_lane.pop_front().or_else(|| self.next_file_frame()) else {
-                    break;
-                };
-                self.batch.extend_from_slice(frame.as_bytes());
-            }
+        if self.start == self.batch.bytes().len() {
+            self.fill();
         }
-        self.batch.get(self.start..).unwrap_or_default()
+        self.batch.bytes().get(self.start..).unwrap_or_default()
     }
 
     /// The first `len` bytes of [`PeerLink::waiting`] have left.
     pub(super) fn sent(&mut self, len: usize) {
-        self.start = (self.start + len).min(self.batch.len());
-        if self.start == self.batch.len() && self.batch.capacity() > 2 * BATCH_LEN {
-            self.batch = Vec::new();
-            self.start = 0;
+        self.start = (self.start + len).min(self.batch.bytes().len());
+    }
+
+    /// Private messages first; a block is sent as it is, because copying it would cost as much as encrypting it.
+    fn fill(&mut self) {
+        self.start = 0;
+        let mut small = match std::mem::replace(&mut self.batch, Batch::Small(Vec::new())) {
+            Batch::Small(mut bytes) => {
+                bytes.clear();
+                bytes
+            }
+            Batch::Large(_) => Vec::new(),
+        };
+        while small.len() < BATCH_LEN {
+            let is_large = self.talk_lane.is_empty()
+                && self.file_lane.front().is_some_and(|frame| frame.len() >= BATCH_LEN);
+            if is_large && !small.is_empty() {
+                break;
+            }
+            let Some(frame) = self.talk_lane.pop_front().or_else(|| self.next_file_frame()) else { break };
+            if is_large {
+                self.batch = Batch::Large(frame);
+                return;
+            }
+            small.extend_from_slice(frame.as_bytes());
         }
+        self.batch = Batch::Small(small);
     }
 
     /// When [`PeerLink::pulse`] must be taken.
@@ -202,5 +224,14 @@ impl PeerLink {
         let frame = self.file_lane.pop_front()?;
         self.file_len -= frame.len();
         Some(frame)
+    }
+}
+
+impl Batch {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Small(bytes) => bytes,
+            Self::Large(frame) => frame.as_bytes(),
+        }
     }
 }

@@ -274,14 +274,29 @@ impl Peers {
     }
 
     /// A link for files is wanted to that user.
-    pub(super) fn link_for_files(&mut self, user: Username, now: MonoMs) {
+    pub(super) fn link_for_files(&mut self, user: Username) {
         if let Some(link) = self.link_with(&user, |link| link.files) {
             return self.outputs.push_back(Output::FilesLink { link, user });
         }
         if self.linking.insert(user.clone(), ()).is_none() {
             self.outputs.push_back(Output::Ask(Ask::Invite { user, purpose: Purpose::Files }));
         }
-        let _ = now;
+    }
+
+    /// Whether a link may carry frames about files.
+    pub(super) fn serves_files(&self, link: LinkId) -> bool {
+        self.links.get(&link).is_some_and(|link| link.files)
+    }
+
+    /// A link carries files no more; when nobody talks over it, it ends.
+    pub(super) fn close_files(&mut self, id: LinkId, now: MonoMs) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        if link.talks {
+            link.files = false;
+        } else {
+            link.end(&PeerFrame::Bye { reason: ByeReason::Idle }, now);
+            self.gone(id, PrivateEnd::Stopped, now);
+        }
     }
 
     /// A frame about files, made by whoever cares for files.
