@@ -224,8 +224,9 @@ fn who_asks_without_reading_is_cut_off() {
         if world.link("ada", "bob").is_none() {
             break;
         }
-        world.forge("bob", "ada", &PeerFrame::Request { file, chunk: count % 65_536, offset: 0, len: 1 });
-        world.forge("bob", "ada", &PeerFrame::WantHolds { file });
+        let request = PeerFrame::Request { file, chunk: count % 65_536, offset: 0, len: 1 };
+        let follow = PeerFrame::WantHolds { file };
+        world.forge("bob", "ada", if count % 2 == 0 { &request } else { &follow });
     }
     assert_eq!(world.misbehaved.len(), 1);
 }
