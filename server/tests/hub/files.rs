@@ -16,7 +16,7 @@ use crate::rig::{Rig, bodies};
 const FILE: FileId = FileId([7; 32]);
 const OTHER: FileId = FileId([8; 32]);
 
-fn frame<'a>(file: FileId, size: u64, chunks: u32, name: &'a str) -> ClientFrame<'a> {
+fn frame(file: FileId, size: u64, chunks: u32, name: &str) -> ClientFrame<'_> {
     ClientFrame::Register { request: RequestId(1), file, size, chunks, name }
 }
 
@@ -236,7 +236,7 @@ fn the_store_gets_the_latest_of_a_turn_once() {
     have(&mut rig, ada, FILE, &set(10, 0..8));
     assert!(rig.settle(true).is_empty(), "nothing new");
     // The same set, written longer than it must be.
-    have(&mut rig, ada, FILE, &[1, 0xff, 0]);
+    have(&mut rig, ada, FILE, &[0, 0, 8, 2]);
     assert!(rig.settle(true).is_empty(), "nothing new");
     have(&mut rig, ada, FILE, &set(10, []));
     assert_eq!(rig.settle(true), [holding(Vec::new())]);
@@ -311,9 +311,9 @@ fn of_many_holders_those_who_hold_most_are_named() {
         have(&mut rig, conn, FILE, &set(100, 0..n));
     }
     let shown = search(&mut rig, conns[0], "a");
-    let named: Vec<&str> = shown.iter().map(|line| line.split(':').next().unwrap()).collect();
+    let holders: Vec<&str> = shown.iter().map(|line| line.split(':').next().unwrap()).collect();
     let expected: Vec<String> = [0].into_iter().chain(31..40).map(|n| format!("u{n:02}")).collect();
-    assert_eq!(named, expected, "sorted by name");
+    assert_eq!(holders, expected, "sorted by name");
 }
 
 #[test]
