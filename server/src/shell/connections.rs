@@ -92,6 +92,11 @@ impl Connections {
         Ok(ConnId { index: u32::try_from(key).unwrap_or(u32::MAX), generation })
     }
 
+    /// How many sockets there are.
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
     /// The connection that has this slot now.
     pub(super) fn at(&self, index: usize) -> Option<ConnId> {
         let connection = self.slots.get(index).filter(|connection| !connection.closed)?;

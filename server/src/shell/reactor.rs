@@ -10,6 +10,7 @@ use std::{
     io,
     path::PathBuf,
     sync::Arc,
+    time::Instant,
 };
 
 use mio::{Events, Poll, Token, Waker};
@@ -63,6 +64,8 @@ pub(super) struct Reactor {
     /// No descriptor is left: accept again after a pause.
     exhausted: bool,
     buffer: Vec<u8>,
+    /// Since it was last asked for: how long the sockets had to wait for the poll at most.
+    longest_turn: Duration,
     stopped: bool,
 }
 
@@ -91,6 +94,7 @@ impl Reactor {
             writable: VecDeque::new(),
             exhausted: false,
             buffer: vec![0; READ_LEN_MAX],
+            longest_turn: Duration::ZERO,
             stopped: false,
             credentials: credentials_path,
             poll,
@@ -111,7 +115,9 @@ impl Reactor {
                 Err(_) => events.clear(),
                 Ok(()) => {}
             }
+            let started = Instant::now();
             self.turn(&events);
+            self.longest_turn = self.longest_turn.max(started.elapsed());
         }
         Ok(())
     }
@@ -199,8 +205,20 @@ impl Reactor {
                     }
                     Err(error) => log::error!("the accounts stay as they were: {error}"),
                 },
+                Signal::Status => self.log_status(),
             }
         }
+    }
+
+    fn log_status(&mut self) {
+        let longest_turn = std::mem::take(&mut self.longest_turn);
+        log::info!(
+            "status: {} connections, {} users online, {} bytes waiting, longest turn {} us",
+            self.connections.len(),
+            self.hub.online_count(),
+            self.hub.waiting_len(),
+            longest_turn.as_micros()
+        );
     }
 
     fn accept(&mut self, now: Now) {
