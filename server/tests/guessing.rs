@@ -69,6 +69,7 @@ impl Room {
 
     fn input(&mut self, input: Input<'_>) {
         self.hub.handle_input(self.now, input);
+        self.hub.handle_timeout(self.now);
         self.carry_out();
     }
 

@@ -97,6 +97,8 @@ pub(super) struct Session {
     lane: Option<Lane>,
     over_soft_since: Option<MonoMs>,
     reading: bool,
+    /// Whether frames of it wait for a later turn.
+    is_unfinished: bool,
     alarms: Vec<(Alarm, TimerKey)>,
 }
 
@@ -142,6 +144,8 @@ pub(super) struct Sessions {
     doomed: Vec<ConnId>,
     /// Bytes in all outboxes.
     waiting_len: usize,
+    /// Those whose frames wait for a later turn, the longest wait first.
+    unfinished: VecDeque<ConnId>,
     timers: TimerWheel<Timer>,
     effects: VecDeque<Effect>,
 }
@@ -156,6 +160,7 @@ impl Sessions {
             bulk: VecDeque::new(),
             doomed: Vec::new(),
             waiting_len: 0,
+            unfinished: VecDeque::new(),
             timers: TimerWheel::new(now),
             effects: VecDeque::new(),
         }
@@ -187,6 +192,7 @@ impl Sessions {
             lane: None,
             over_soft_since: None,
             reading: true,
+            is_unfinished: false,
             alarms: Vec::new(),
         });
         *self.logging_in.entry(peer).or_default() += 1;
@@ -403,6 +409,35 @@ impl Sessions {
             session.reading = wanted;
             self.effects.push_back(Effect::Read { conn, wanted });
         }
+    }
+
+    /// Leaves the rest of what came from this connection for a later turn. Until then it is not read from.
+    pub(super) fn put_off(&mut self, conn: ConnId) {
+        self.set_reading(conn, false);
+        if let Some(session) = self.get_mut(conn)
+            && !session.is_unfinished
+        {
+            session.is_unfinished = true;
+            self.unfinished.push_back(conn);
+        }
+    }
+
+    pub(super) fn is_unfinished(&self, conn: ConnId) -> bool {
+        self.get(conn).is_some_and(|session| session.is_unfinished)
+    }
+
+    /// How many connections were put off.
+    pub(super) fn unfinished_count(&self) -> usize {
+        self.unfinished.len()
+    }
+
+    /// The next connection that was put off.
+    pub(super) fn take_unfinished(&mut self) -> Option<ConnId> {
+        let conn = self.unfinished.pop_front()?;
+        if let Some(session) = self.get_mut(conn) {
+            session.is_unfinished = false;
+        }
+        Some(conn)
     }
 
     /// Sets an alarm, instead of one of the same kind that was set before.

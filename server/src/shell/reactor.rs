@@ -41,6 +41,16 @@ const ACCEPTS_MAX: usize = 64;
 /// Connections written to in one turn that only have their copy of something for everyone: a slice of a
 /// large fan-out, after which direct answers get their turn again.
 const BULK_SLICE: usize = 64;
+/// Connections read from in one turn, of each of the two kinds: when all of them have ended, closing them takes
+/// 20 µs each.
+const READS_MAX: usize = 128;
+/// Time for reading from those who are agreed on TLS, in one turn. Whoever is not reached comes first in the next.
+const READ_TIME_MAX: Duration = Duration::from_millis(1);
+/// Time for agreeing on TLS with newcomers, in one turn: a handshake takes a quarter of a millisecond, and a
+/// thousand at once must not keep those waiting who talk.
+const HANDSHAKE_TIME_MAX: Duration = Duration::from_micros(500);
+/// Time for writing, in one turn, for each of three: answers, what a socket was too full for, what is for everyone.
+const WRITE_TIME_MAX: Duration = Duration::from_micros(500);
 /// How long to leave a listener alone when there is no descriptor to take its connections.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 
@@ -59,11 +69,14 @@ pub(super) struct Reactor {
     acceptable: Vec<bool>,
     /// Connections that may have more to read.
     readable: VecDeque<ConnId>,
+    /// The same, of those who are not agreed on TLS yet.
+    newcomers: VecDeque<ConnId>,
     /// Connections that can take more, and have more.
     writable: VecDeque<ConnId>,
     /// No descriptor is left: accept again after a pause.
     exhausted: bool,
-    buffer: Vec<u8>,
+    read_buffer: Vec<u8>,
+    write_buffer: Vec<u8>,
     /// Since it was last asked for: how long the sockets had to wait for the poll at most.
     longest_turn: Duration,
     stopped: bool,
@@ -91,9 +104,11 @@ impl Reactor {
             store: MemoryStore::default(),
             connections: Connections::new(tls),
             readable: VecDeque::new(),
+            newcomers: VecDeque::new(),
             writable: VecDeque::new(),
             exhausted: false,
-            buffer: vec![0; READ_LEN_MAX],
+            read_buffer: vec![0; READ_LEN_MAX],
+            write_buffer: Vec::with_capacity(GATHER_LEN_MAX),
             longest_turn: Duration::ZERO,
             stopped: false,
             credentials: credentials_path,
@@ -125,6 +140,7 @@ impl Reactor {
     fn patience(&self) -> Option<Duration> {
         let busy = self.hub.is_dirty()
             || !self.readable.is_empty()
+            || !self.newcomers.is_empty()
             || !self.writable.is_empty()
             || (!self.exhausted && self.acceptable.contains(&true));
         if busy {
@@ -168,7 +184,7 @@ impl Reactor {
                     self.mark_readable(conn, event.is_read_closed());
                 }
                 if event.is_writable() {
-                    self.writable.push_back(conn);
+                    self.list_writable(conn);
                 }
             }
         }
@@ -177,11 +193,25 @@ impl Reactor {
     fn mark_readable(&mut self, conn: ConnId, read_closed: bool) {
         let Some(connection) = self.connections.get_mut(conn) else { return };
         connection.read_closed |= read_closed;
-        if !connection.ready {
-            connection.ready = true;
-            if connection.reading {
-                self.readable.push_back(conn);
-            }
+        connection.ready = true;
+        self.list_readable(conn);
+    }
+
+    /// Puts a connection on the list of those to read from, if the hub wants its bytes and there may be some.
+    fn list_readable(&mut self, conn: ConnId) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        if connection.reading && connection.ready && !connection.is_readable_listed {
+            connection.is_readable_listed = true;
+            let list = if connection.is_newcomer { &mut self.newcomers } else { &mut self.readable };
+            list.push_back(conn);
+        }
+    }
+
+    fn list_writable(&mut self, conn: ConnId) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        if !connection.is_writable_listed {
+            connection.is_writable_listed = true;
+            self.writable.push_back(conn);
         }
     }
 
@@ -254,35 +284,51 @@ impl Reactor {
         }
     }
 
-    /// Reads from each connection on the ready list, once around.
+    /// Reads from the connections on the ready lists, at most once around, until the time is up.
     fn read(&mut self, now: Now) {
-        for _ in 0..self.readable.len() {
-            let Some(conn) = self.readable.pop_front() else { return };
-            let Some(connection) = self.connections.get_mut(conn) else { continue };
-            if !(connection.reading && connection.ready) {
-                continue;
+        let started = Instant::now();
+        for _ in 0..self.readable.len().min(READS_MAX) {
+            let Some(conn) = self.readable.pop_front() else { break };
+            self.read_one(now, conn);
+            if started.elapsed() > READ_TIME_MAX {
+                break;
             }
-            let (len, progress) = connection.read(&mut self.buffer);
-            let secured = connection.secured();
-            if connection.wants_write() {
-                self.writable.push_back(conn);
+        }
+        let started = Instant::now();
+        for _ in 0..self.newcomers.len().min(READS_MAX) {
+            let Some(conn) = self.newcomers.pop_front() else { break };
+            self.read_one(now, conn);
+            if started.elapsed() > HANDSHAKE_TIME_MAX {
+                break;
             }
-            if let Some(fault) = connection.fault() {
-                log::debug!("TLS failed: {fault}");
-            }
-            connection.ready = progress == Progress::More;
-            if connection.ready {
-                self.readable.push_back(conn);
-            }
-            if let Some(secured) = secured {
-                self.hub.handle_input(now, Input::Secured { conn, binding: secured.binding });
-            }
-            if let Some(bytes) = self.buffer.get(..len).filter(|bytes| !bytes.is_empty()) {
-                self.hub.handle_input(now, Input::Received { conn, bytes });
-            }
-            if progress == Progress::Ended {
-                self.hub.handle_input(now, Input::Closed { conn });
-            }
+        }
+    }
+
+    fn read_one(&mut self, now: Now, conn: ConnId) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        connection.is_readable_listed = false;
+        if !(connection.reading && connection.ready) {
+            return;
+        }
+        let (len, progress) = connection.read(&mut self.read_buffer);
+        let secured = connection.secured();
+        let wants_write = connection.wants_write();
+        if let Some(fault) = connection.fault() {
+            log::debug!("TLS failed: {fault}");
+        }
+        connection.ready = progress == Progress::More;
+        if wants_write {
+            self.list_writable(conn);
+        }
+        self.list_readable(conn);
+        if let Some(secured) = secured {
+            self.hub.handle_input(now, Input::Secured { conn, binding: secured.binding });
+        }
+        if let Some(bytes) = self.read_buffer.get(..len).filter(|bytes| !bytes.is_empty()) {
+            self.hub.handle_input(now, Input::Received { conn, bytes });
+        }
+        if progress == Progress::Ended {
+            self.hub.handle_input(now, Input::Closed { conn });
         }
     }
 
@@ -293,10 +339,8 @@ impl Reactor {
                 Effect::Read { conn, wanted } => {
                     if let Some(connection) = self.connections.get_mut(conn) {
                         connection.reading = wanted;
-                        if wanted && connection.ready {
-                            self.readable.push_back(conn);
-                        }
                     }
+                    self.list_readable(conn);
                 }
                 Effect::EndWriting { conn } => {
                     if let Some(connection) = self.connections.get_mut(conn) {
@@ -323,28 +367,43 @@ impl Reactor {
         }
     }
 
-    /// Writes: first where a socket has become writable, then answers, then a slice of what is for everyone.
+    /// Writes: answers, then where a socket has become writable, then a slice of what is for everyone.
     fn write(&mut self, now: Now) {
+        self.flush_direct(now);
+        let started = Instant::now();
         for _ in 0..self.writable.len() {
-            if let Some(conn) = self.writable.pop_front() {
-                self.flush(now, conn);
+            let Some(conn) = self.writable.pop_front() else { break };
+            if let Some(connection) = self.connections.get_mut(conn) {
+                connection.is_writable_listed = false;
+            }
+            self.flush(now, conn);
+            if started.elapsed() > WRITE_TIME_MAX {
+                break;
             }
         }
-        self.flush_direct(now);
+        let started = Instant::now();
         for _ in 0..BULK_SLICE {
             let Some(conn) = self.hub.next_dirty(Lane::Bulk) else { break };
             self.flush(now, conn);
+            if started.elapsed() > WRITE_TIME_MAX {
+                break;
+            }
         }
-        self.flush_direct(now);
+        self.carry_out(now);
     }
 
-    /// Room in an outbox can let requests go on that waited for it, so this goes on until nothing is left.
+    /// Room in an outbox can let requests go on that waited for it, so this goes on until nothing is left or the
+    /// time is up.
     fn flush_direct(&mut self, now: Now) {
+        let started = Instant::now();
         loop {
             self.carry_out(now);
             let Some(mut conn) = self.hub.next_dirty(Lane::Direct) else { return };
             loop {
                 self.flush(now, conn);
+                if started.elapsed() > WRITE_TIME_MAX {
+                    return;
+                }
                 match self.hub.next_dirty(Lane::Direct) {
                     Some(next) => conn = next,
                     None => break,
@@ -358,23 +417,22 @@ impl Reactor {
         let Some(connection) = self.connections.get_mut(conn) else { return };
         let mut written = 0;
         let progress = loop {
-            self.buffer.clear();
-            self.hub.gather(conn, &mut self.buffer, GATHER_LEN_MAX);
-            if self.buffer.is_empty() {
+            self.write_buffer.clear();
+            self.hub.gather(conn, &mut self.write_buffer, GATHER_LEN_MAX);
+            if self.write_buffer.is_empty() {
                 // Only what TLS itself has to say may be left.
                 break Some(connection.flush()).filter(|&progress| progress != Progress::More);
             }
             if written >= WRITE_LEN_MAX {
                 break Some(Progress::More);
             }
-            let (len, progress) = connection.write(&self.buffer);
+            let (len, progress) = connection.write(&self.write_buffer);
             written += len;
             self.hub.handle_input(now, Input::Sent { conn, len });
             if progress != Progress::More {
                 break Some(progress);
             }
         };
-        self.buffer.resize(READ_LEN_MAX, 0);
         let blocked = progress == Some(Progress::Blocked);
         let token = Token(self.first_connection + conn.index as usize);
         if connection.await_writable(blocked, self.poll.registry(), token).is_err()
@@ -382,7 +440,7 @@ impl Reactor {
         {
             self.hub.handle_input(now, Input::Closed { conn });
         } else if progress == Some(Progress::More) {
-            self.writable.push_back(conn);
+            self.list_writable(conn);
         }
     }
 }
