@@ -41,6 +41,8 @@ pub(super) struct Connection {
     pub(super) is_newcomer: bool,
     /// Whether the other side has said that no more comes: then only a read of 0 bytes is the end.
     pub(super) read_closed: bool,
+    /// Whether the socket was too full at the last try, and no event has told since that it is not.
+    pub(super) blocked: bool,
     /// Whether the poll was asked for writability.
     awaits_writable: bool,
     /// It was closed, and its slot is freed at the end of the turn.
@@ -96,6 +98,7 @@ impl Connections {
             is_writable_listed: false,
             is_newcomer: self.tls.is_some(),
             read_closed: false,
+            blocked: false,
             awaits_writable: false,
             closed: false,
         });

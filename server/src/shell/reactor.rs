@@ -184,7 +184,7 @@ impl Reactor {
                     self.mark_readable(conn, event.is_read_closed());
                 }
                 if event.is_writable() {
-                    self.list_writable(conn);
+                    self.unblock(conn);
                 }
             }
         }
@@ -213,6 +213,13 @@ impl Reactor {
             connection.is_writable_listed = true;
             self.writable.push_back(conn);
         }
+    }
+
+    fn unblock(&mut self, conn: ConnId) {
+        if let Some(connection) = self.connections.get_mut(conn) {
+            connection.blocked = false;
+        }
+        self.list_writable(conn);
     }
 
     fn handle_signals(&mut self, now: Now) {
@@ -414,7 +421,9 @@ impl Reactor {
 
     /// Gathers what waits for a connection and sends it in as few calls as the budget allows.
     fn flush(&mut self, now: Now, conn: ConnId) {
-        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some(connection) = self.connections.get_mut(conn).filter(|connection| !connection.blocked) else {
+            return;
+        };
         let mut written = 0;
         let progress = loop {
             self.write_buffer.clear();
@@ -434,6 +443,7 @@ impl Reactor {
             }
         };
         let blocked = progress == Some(Progress::Blocked);
+        connection.blocked = blocked;
         let token = Token(self.first_connection + conn.index as usize);
         if connection.await_writable(blocked, self.poll.registry(), token).is_err()
             || progress == Some(Progress::Ended)
