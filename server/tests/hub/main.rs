@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod goodbye;
+mod guessing;
 mod order;
 mod patience;
 mod rig;
 mod tickets;
+mod turns;
