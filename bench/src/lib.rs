@@ -7,6 +7,8 @@ pub mod attackers;
 pub mod chat;
 pub mod clock;
 pub mod honest;
+pub mod resets;
+pub mod room;
 pub mod sample;
 pub mod server;
 pub mod swarm;

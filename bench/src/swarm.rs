@@ -67,7 +67,7 @@ struct Place {
     attacker: Option<Box<dyn Attacker>>,
 }
 
-/// Lets them loose until `end`; then all their sockets are closed. What they have achieved.
+/// Lets them loose until `end`, or until nobody is left; then all their sockets are closed. What they have achieved.
 pub fn run(route: &Route, mut squads: Vec<Squad>, end: Instant) -> io::Result<BTreeMap<&'static str, u64>> {
     let mut poll = Poll::new()?;
     let registry = poll.registry().try_clone()?;
@@ -87,7 +87,8 @@ pub fn run(route: &Route, mut squads: Vec<Squad>, end: Instant) -> io::Result<BT
     loop {
         poll.poll(&mut events, Some(tick.saturating_duration_since(Instant::now())))?;
         let now = Instant::now();
-        if now >= end {
+        let is_spent = squads.iter().all(|squad| squad.births_max == 0);
+        if now >= end || (is_spent && places.iter().all(|place| place.attacker.is_none())) {
             return Ok(counts);
         }
         let mut called: Vec<usize> = events.iter().map(|event| event.token().0).collect();

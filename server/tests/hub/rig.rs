@@ -11,7 +11,7 @@ use protocol::{
     scram::{Iterations, Mechanism, NONCE_RANDOM_LEN, Nonce, SaltedPassword, Verifier, client},
     time::{MonoMs, Now, UnixMs},
 };
-use server::hub::{ConnId, Credential, Effect, Hub, Input, Limits};
+use server::hub::{ConnId, Credential, Effect, Hub, Input, Lane, Limits};
 
 /// The password of every account.
 pub(crate) const RIGHT: &str = "pencil";
@@ -133,6 +133,11 @@ impl Rig {
     /// Whether the hub wants another turn at once.
     pub(crate) fn is_due(&self) -> bool {
         self.hub.poll_timeout().is_some_and(|at| at <= self.now.mono)
+    }
+
+    /// The next connection that has something to send.
+    pub(crate) fn next_dirty(&mut self, lane: Lane) -> Option<ConnId> {
+        self.hub.next_dirty(lane)
     }
 
     /// How much the hub keeps for that connection.

@@ -5,5 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod descriptors;
+mod fanout;
+mod resets;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_parlour-server");
