@@ -17,6 +17,9 @@ use mio::{Events, Poll, Token};
 
 use crate::{chat::Chat, clock::Clock, sample::Sample, wire::Route};
 
+/// A message that is not confirmed after this long is lost, however busy the machine is.
+const CONFIRMED_AFTER_MAX: Duration = Duration::from_secs(20);
+
 /// Their accounts.
 pub const USERS: [&str; 2] = ["ada", "bob"];
 
@@ -106,13 +109,13 @@ fn converse(
     let mut buffer = vec![0; 64 * 1024];
     let mut due = Instant::now() + pause;
     let mut turns = 0_usize;
-    // The last second is for the confirmations that are still to come.
+    // At the end, confirmations may still be to come.
     let mut until = None;
-    while until.is_none_or(|until| Instant::now() < until) {
+    while until.is_none_or(|until| Instant::now() < until && talkers.iter().any(Talker::is_waiting)) {
         poll.poll(&mut events, Some(due.saturating_duration_since(Instant::now())))?;
         let now = Instant::now();
         if until.is_none() && enough.load(Ordering::Relaxed) {
-            until = Some(now + Duration::from_secs(1));
+            until = Some(now + CONFIRMED_AFTER_MAX);
         }
         if now >= due {
             let both = talkers.iter().all(|talker| talker.is_online);
@@ -137,6 +140,10 @@ fn converse(
 }
 
 impl Talker {
+    fn is_waiting(&self) -> bool {
+        !self.sent_at.is_empty()
+    }
+
     fn say(&mut self, clock: &Clock, now: Instant, line: &str) {
         self.count += 1;
         self.sent_at.insert(self.count, now);

@@ -74,6 +74,8 @@ pub struct Status {
     pub waiting_len: u64,
     /// The longest turn of the loop since it was last asked.
     pub longest_turn: Duration,
+    /// The most processor time of one turn since then.
+    pub busiest_turn: Duration,
 }
 
 impl Server {
@@ -192,7 +194,7 @@ fn lines(from: Option<impl Read + Send + 'static>) -> Receiver<String> {
     receiver
 }
 
-/// `2 connections, 2 users online, 0 bytes waiting, longest turn 81 us`, and what may come behind.
+/// `2 connections, 2 users online, 0 bytes waiting, longest turn 81 us, 60 us of processor time`, and what may come behind.
 fn parse_status(text: &str) -> Option<Status> {
     let mut numbers = text.split([' ', ',']).filter_map(|word| word.parse::<u64>().ok());
     let mut next = || numbers.next();
@@ -201,6 +203,7 @@ fn parse_status(text: &str) -> Option<Status> {
         online: usize::try_from(next()?).ok()?,
         waiting_len: next()?,
         longest_turn: Duration::from_micros(next()?),
+        busiest_turn: Duration::from_micros(next()?),
     })
 }
 
@@ -218,9 +221,10 @@ mod tests {
 
     #[test]
     fn a_status_line_is_understood() {
-        let text = "2352 connections, 54 users online, 17 bytes waiting, longest turn 3200 us";
+        let text = "2352 connections, 54 users online, 17 bytes waiting, longest turn 3200 us, 900 us of processor time";
         let longest_turn = Duration::from_micros(3200);
-        let status = Status { connections: 2352, online: 54, waiting_len: 17, longest_turn };
+        let busiest_turn = Duration::from_micros(900);
+        let status = Status { connections: 2352, online: 54, waiting_len: 17, longest_turn, busiest_turn };
         assert_eq!(parse_status(text), Some(status));
         assert_eq!(parse_status("nothing"), None);
     }

@@ -28,7 +28,7 @@ impl Hub {
         self.process(conn);
     }
 
-    /// Goes on with those who had to wait, each a slice, in the order in which they came.
+    /// Goes on with those who had to wait, each a slice.
     pub(super) fn go_on(&mut self) {
         self.work = 0;
         for _ in 0..self.sessions.unfinished_count() {

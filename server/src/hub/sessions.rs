@@ -146,6 +146,10 @@ pub(super) struct Sessions {
     waiting_len: usize,
     /// Those whose frames wait for a later turn, the longest wait first.
     unfinished: VecDeque<ConnId>,
+    /// The same, of those who have sent little of late.
+    unfinished_light: VecDeque<ConnId>,
+    /// Whose turn it is.
+    is_light_next: bool,
     timers: TimerWheel<Timer>,
     effects: VecDeque<Effect>,
 }
@@ -161,6 +165,8 @@ impl Sessions {
             doomed: Vec::new(),
             waiting_len: 0,
             unfinished: VecDeque::new(),
+            unfinished_light: VecDeque::new(),
+            is_light_next: true,
             timers: TimerWheel::new(now),
             effects: VecDeque::new(),
         }
@@ -414,10 +420,11 @@ impl Sessions {
     /// Leaves the rest of what came from this connection for a later turn. Until then it is not read from.
     pub(super) fn put_off(&mut self, conn: ConnId) {
         self.set_reading(conn, false);
-        if let Some(session) = self.get_mut(conn)
-            && !session.is_unfinished
-        {
-            session.is_unfinished = true;
+        let Some(session) = self.get_mut(conn).filter(|session| !session.is_unfinished) else { return };
+        session.is_unfinished = true;
+        if session.allowance.is_ample() {
+            self.unfinished_light.push_back(conn);
+        } else {
             self.unfinished.push_back(conn);
         }
     }
@@ -428,12 +435,16 @@ impl Sessions {
 
     /// How many connections were put off.
     pub(super) fn unfinished_count(&self) -> usize {
-        self.unfinished.len()
+        self.unfinished.len() + self.unfinished_light.len()
     }
 
-    /// The next connection that was put off.
+    /// The next connection that was put off: by turns one that has sent little and one that has sent much, so that
+    /// neither kind waits for the whole of the other.
     pub(super) fn take_unfinished(&mut self) -> Option<ConnId> {
-        let conn = self.unfinished.pop_front()?;
+        self.is_light_next = !self.is_light_next;
+        let (light, heavy) = (&mut self.unfinished_light, &mut self.unfinished);
+        let (first, second) = if self.is_light_next { (light, heavy) } else { (heavy, light) };
+        let conn = first.pop_front().or_else(|| second.pop_front())?;
         if let Some(session) = self.get_mut(conn) {
             session.is_unfinished = false;
         }

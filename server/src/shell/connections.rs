@@ -33,6 +33,8 @@ pub(super) struct Connection {
     pub(super) reading: bool,
     /// Whether the socket may have bytes for us.
     pub(super) ready: bool,
+    /// Whether the last read has left something in the socket.
+    pub(super) has_rest: bool,
     /// Whether it stands on the list of those to read from,
     pub(super) is_readable_listed: bool,
     /// or to write to. Nobody stands on a list twice.
@@ -94,6 +96,7 @@ impl Connections {
             generation,
             reading: true,
             ready: false,
+            has_rest: false,
             is_readable_listed: false,
             is_writable_listed: false,
             is_newcomer: self.tls.is_some(),

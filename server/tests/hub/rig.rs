@@ -124,6 +124,14 @@ impl Rig {
         self.input(Input::Received { conn, bytes });
     }
 
+    /// Sends bytes on many connections, all in one turn.
+    pub(crate) fn throw_all(&mut self, said: &[(ConnId, &[u8])]) {
+        for &(conn, bytes) in said {
+            self.hub.handle_input(self.now, Input::Received { conn, bytes });
+        }
+        self.end_turn();
+    }
+
     /// Sends bytes and closes, all in one turn.
     pub(crate) fn throw_and_hang_up(&mut self, conn: ConnId, bytes: &[u8]) {
         self.hub.handle_input(self.now, Input::Received { conn, bytes });
