@@ -311,10 +311,17 @@ fn of_many_holders_those_who_hold_most_are_named() {
     for (n, &conn) in (0..40).zip(&conns).skip(1) {
         have(&mut rig, conn, FILE, &set(100, 0..n));
     }
-    let shown = search(&mut rig, conns[0], "a");
-    let holders: Vec<&str> = shown.iter().map(|line| line.split(':').next().unwrap()).collect();
-    let expected: Vec<String> = [0].into_iter().chain(31..40).map(|n| format!("u{n:02}")).collect();
-    assert_eq!(holders, expected, "sorted by name");
+    let holders = |rig: &mut Rig| -> Vec<String> {
+        let shown = search(rig, conns[0], "a");
+        shown.iter().map(|line| line.split(':').next().unwrap().to_owned()).collect()
+    };
+    let expected = |low: u32, high: u32| -> Vec<String> {
+        [0].into_iter().chain(low..high).map(|n| format!("u{n:02}")).collect()
+    };
+    assert_eq!(holders(&mut rig), expected(31, 40), "sorted by name");
+    rig.lose(conns[39]);
+    rig.heard(conns[0]);
+    assert_eq!(holders(&mut rig), expected(30, 39), "of those who are online");
 }
 
 #[test]

@@ -260,6 +260,27 @@ fn chat_goes_before_relayed_bytes_whichever_came_first() {
 }
 
 #[test]
+fn relayed_bytes_do_not_overtake_what_is_held_back_behind_waiting_messages() {
+    let mut rig = Rig::new(Limits::default());
+    let ada = rig.log_in(0, "ada");
+    let message = ClientFrame::Message {
+        request: RequestId(1),
+        to: "grace".parse().unwrap(),
+        id: MessageId(1),
+        text: "for later",
+    };
+    throw(&mut rig, ada, &message);
+    rig.settle(true);
+    // The store has not yet been read for her.
+    let grace = rig.log_in(1, "grace");
+    rig.heard(ada);
+    let (ticket, _) = invite(&mut rig, ada, "grace");
+    assert!(rig.say(ada, &ClientFrame::Relay { ticket })[0].starts_with("relay "));
+    throw(&mut rig, ada, &ClientFrame::Carry { ticket, bytes: b"too early" });
+    assert!(rig.fetch(grace, usize::MAX).is_empty());
+}
+
+#[test]
 fn relayed_bytes_do_not_make_a_reader_look_slow_nor_a_sender_look_fast() {
     let limits = Limits { commands_burst: 10, commands_per_second: 10, ..Limits::default() };
     let mut relay = Relay::open(limits.clone());
