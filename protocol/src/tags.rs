@@ -77,9 +77,8 @@ pub fn check(line: &Line<'_>, sender: Sender, state: State) -> Result<&'static T
         .find(|spec| spec.tag == line.tag && spec.sender == sender && spec.states.contains(&state))
         .ok_or_else(|| ProtocolError::Tag { tag: excerpt(line.tag) })?;
     let payload_fits = match (spec.payload, line.payload) {
-        (Payload::None, None) => true,
+        (Payload::None, None) | (Payload::Bytes, Some(_)) => true,
         (Payload::Text, Some(bytes)) => str::from_utf8(bytes).is_ok(),
-        (Payload::Bytes, Some(_)) => true,
         _ => false,
     };
     if payload_fits { Ok(spec) } else { Err(ProtocolError::Payload { tag: spec.tag }) }

@@ -7,18 +7,22 @@
 // Helpers outside of test functions may fail a test, too.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
+use core::net::SocketAddr;
 use std::collections::BTreeSet;
 
 use proptest::{prelude::*, test_runner::RngSeed};
 use protocol::{
-    ClientFrame, ErrorCode, Fingerprint, Frame, GoodbyeReason, LoginRefusal, MessageId, PresenceChange,
-    ProtocolError, Purpose, RequestId, ServerFrame, State, TicketId, Username, Word,
+    ByeReason, ClientFrame, ErrorCode, FileId, Fingerprint, Frame, GoodbyeReason, LoginRefusal, MessageId,
+    NoBlockReason, PeerFrame, PresenceChange, ProtocolError, Purpose, RequestId, ServerFrame, State,
+    TicketId, Username, Word,
     scram::Mechanism,
     tags::{FieldSpec, Payload, Sender, TAGS, TagSpec},
     time::UnixMs,
 };
 
-const STATES: [State; 3] = [State::Greeting, State::Login, State::Chat];
+const STATES: [State; 5] = [State::Greeting, State::Login, State::Chat, State::Meeting, State::Met];
+
+const SENDERS: [Sender; 3] = [Sender::Client, Sender::Server, Sender::Peer];
 
 /// What frames are made of.
 #[derive(Clone, Debug)]
@@ -29,7 +33,9 @@ struct Values {
     flag: bool,
     users: Vec<Username>,
     id: MessageId,
+    addresses: Vec<SocketAddr>,
     text: String,
+    bytes: Vec<u8>,
     word: prop::sample::Index,
 }
 
@@ -42,14 +48,22 @@ impl Values {
         Fingerprint::of_key(&self.id.0.to_be_bytes())
     }
 
+    fn ticket(&self) -> TicketId {
+        TicketId(self.id.0)
+    }
+
+    fn file(&self) -> FileId {
+        FileId(*blake3::hash(&self.id.0.to_be_bytes()).as_bytes())
+    }
+
     fn word<T: Word>(&self) -> T {
         *self.word.get(T::ALL)
     }
 
     /// One of each kind.
     fn client_frames(&self) -> Vec<ClientFrame<'_>> {
-        let Self { request, id, text, .. } = self;
-        let (request, id) = (*request, *id);
+        let Self { request, id, text, bytes, .. } = self;
+        let (request, id, ticket, file) = (*request, *id, self.ticket(), self.file());
         vec![
             ClientFrame::Hello { version: self.version },
             ClientFrame::Auth { mechanism: self.word::<Mechanism>(), key: self.key(), client_first: text },
@@ -62,6 +76,17 @@ impl Values {
             ClientFrame::Unblock { request, user: self.user() },
             ClientFrame::BlockList { request },
             ClientFrame::Invite { request, user: self.user(), purpose: self.word() },
+            ClientFrame::Lookup { request, user: self.user() },
+            ClientFrame::Reachable { addresses: self.addresses.clone() },
+            ClientFrame::DialBack { ticket },
+            ClientFrame::Relay { ticket },
+            ClientFrame::Carry { ticket, bytes },
+            ClientFrame::RelayEnd { ticket },
+            ClientFrame::Register { request, file, size: self.number, chunks: self.version, name: text },
+            ClientFrame::Unregister { request, name: text },
+            ClientFrame::Files { request },
+            ClientFrame::Search { request, name: text },
+            ClientFrame::Have { file, held: bytes },
             ClientFrame::Logout { request },
             ClientFrame::Ack { from: self.user(), id },
             ClientFrame::Active,
@@ -72,8 +97,10 @@ impl Values {
 
     /// One of each kind.
     fn server_frames(&self) -> Vec<ServerFrame<'_>> {
-        let Self { request, id, text, .. } = self;
+        let Self { request, id, text, bytes, .. } = self;
         let (request, id, from, sent_at) = (*request, *id, self.user(), UnixMs(self.number));
+        let (ticket, file, size, chunks) = (self.ticket(), self.file(), self.number, self.version);
+        let addresses = self.addresses.clone();
         let changes = self.users.iter().map(|user| (user.clone(), self.word())).collect();
         vec![
             ServerFrame::Hello { version: self.version },
@@ -88,13 +115,22 @@ impl Values {
             ServerFrame::Stored { request },
             ServerFrame::Sent { request, recipients: self.number, blocked: self.flag },
             ServerFrame::Users { request, more: self.flag, users: self.users.clone() },
-            ServerFrame::Ticket { request, ticket: TicketId(id.0), key: self.key() },
+            ServerFrame::Ticket { request, ticket, key: self.key(), addresses: addresses.clone() },
             ServerFrame::Expect {
-                ticket: TicketId(id.0),
+                ticket,
                 from: self.user(),
                 key: self.key(),
                 purpose: self.word(),
+                addresses,
             },
+            ServerFrame::DialBack { ticket },
+            ServerFrame::Relay { ticket, credit: self.number },
+            ServerFrame::Carry { ticket, bytes },
+            ServerFrame::Credit { ticket, credit: self.number },
+            ServerFrame::RelayEnd { ticket },
+            ServerFrame::File { request, file, size, chunks, owner: self.user(), name: text },
+            ServerFrame::Holder { request, user: self.user(), held: bytes },
+            ServerFrame::Found { request, file, size, chunks },
             ServerFrame::Done { request },
             ServerFrame::Refused { request, code: self.word(), text },
             ServerFrame::Notice { text },
@@ -104,11 +140,38 @@ impl Values {
         ]
     }
 
+    /// One of each kind.
+    fn peer_frames(&self) -> Vec<PeerFrame<'_>> {
+        let Self { number, text, bytes, .. } = self;
+        let (ticket, file, chunk, offset) = (self.ticket(), self.file(), self.request.0, *number);
+        vec![
+            PeerFrame::Meet { version: self.version, ticket, purpose: self.word() },
+            PeerFrame::Met { ticket },
+            PeerFrame::Unmet { ticket },
+            PeerFrame::Bye { reason: self.word() },
+            PeerFrame::Ping,
+            PeerFrame::Pong,
+            PeerFrame::Private { number: *number, text },
+            PeerFrame::Heard { number: *number },
+            PeerFrame::HangUp,
+            PeerFrame::WantManifest { file, offset: self.version },
+            PeerFrame::Manifest { file, offset: self.version, bytes },
+            PeerFrame::WantHolds { file },
+            PeerFrame::Holds { file, held: bytes },
+            PeerFrame::NoFile { file },
+            PeerFrame::Request { file, chunk, offset, len: self.version },
+            PeerFrame::Block { file, chunk, offset, bytes },
+            PeerFrame::NoBlock { file, chunk, offset, reason: self.word() },
+            PeerFrame::Cancel { file, chunk, offset },
+        ]
+    }
+
     fn bodies(&self) -> Vec<(Sender, Vec<u8>)> {
         let body = |frame: Frame| frame.body().to_vec();
         let client = self.client_frames().into_iter().map(|frame| (Sender::Client, body(frame.encode())));
         let server = self.server_frames().into_iter().map(|frame| (Sender::Server, body(frame.encode())));
-        client.chain(server).collect()
+        let peer = self.peer_frames().into_iter().map(|frame| (Sender::Peer, body(frame.encode())));
+        client.chain(server).chain(peer).collect()
     }
 }
 
@@ -118,17 +181,28 @@ fn values() -> impl Strategy<Value = Values> {
     let user = "[a-cΩéß张५_.-]{1,32}".prop_map(|name| name.parse::<Username>().unwrap());
     let users = prop::collection::vec(user, 0..5);
     let text = prop_oneof![Just(String::new()), any::<String>(), "[a-z \n\r\0\u{9b}]{0,40}"];
-    (small(), small(), number(), any::<bool>(), users, any::<u128>(), text, any::<prop::sample::Index>())
-        .prop_map(|(version, request, number, flag, users, id, text, word)| Values {
+    let addresses = prop::collection::vec(any::<SocketAddr>().prop_map(unscoped), 0..5);
+    let bytes = prop_oneof![Just(Vec::new()), prop::collection::vec(any::<u8>(), 0..40)];
+    let numbers = (small(), small(), number(), any::<u128>());
+    (numbers, any::<bool>(), users, addresses, text, bytes, any::<prop::sample::Index>()).prop_map(
+        |((version, request, number, id), flag, users, addresses, text, bytes, word)| Values {
             version,
             request: RequestId(request),
             number,
             flag,
             users,
             id: MessageId(id),
+            addresses,
             text,
+            bytes,
             word,
-        })
+        },
+    )
+}
+
+/// A scope means nothing to another machine, and does not travel.
+fn unscoped(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip(), address.port())
 }
 
 /// A change that somebody on the way, or a careless writer, might make.
@@ -178,6 +252,7 @@ fn rewritten(sender: Sender, body: &[u8], state: State) -> Result<Vec<u8>, Proto
     let frame = match sender {
         Sender::Client => ClientFrame::decode(body, state)?.encode(),
         Sender::Server => ServerFrame::decode(body, state)?.encode(),
+        Sender::Peer => PeerFrame::decode(body, state)?.encode(),
     };
     Ok(frame.body().to_vec())
 }
@@ -221,6 +296,17 @@ proptest! {
                     prop_assert_eq!(read, Err(ProtocolError::Tag { tag: row.tag.to_owned() }));
                 }
             }
+            for frame in values.peer_frames() {
+                let written = frame.encode();
+                let row = row(Sender::Peer, written.body());
+                tags.insert((row.tag, "peer"));
+                let read = PeerFrame::decode(written.body(), state);
+                if row.states.contains(&state) {
+                    prop_assert_eq!(read, Ok(frame));
+                } else {
+                    prop_assert_eq!(read, Err(ProtocolError::Tag { tag: row.tag.to_owned() }));
+                }
+            }
         }
         prop_assert_eq!(tags.len(), TAGS.len(), "a row of the table has no frame here");
     }
@@ -228,11 +314,11 @@ proptest! {
     #[test]
     fn no_side_may_send_what_only_the_other_sends(values in values()) {
         for (sender, body) in values.bodies() {
-            let (other, tag) = match sender {
-                Sender::Client => (Sender::Server, row(sender, &body).tag),
-                Sender::Server => (Sender::Client, row(sender, &body).tag),
-            };
-            if !TAGS.iter().any(|row| row.sender == other && row.tag == tag) {
+            let tag = row(sender, &body).tag;
+            for other in SENDERS {
+                if TAGS.iter().any(|row| row.sender == other && row.tag == tag) {
+                    continue;
+                }
                 for state in STATES {
                     let refusal = ProtocolError::Tag { tag: tag.to_owned() };
                     prop_assert_eq!(rewritten(other, &body, state), Err(refusal));
@@ -267,7 +353,7 @@ proptest! {
     #[test]
     fn no_bytes_make_a_decoder_panic(body in prop::collection::vec(any::<u8>(), 0..200)) {
         for state in STATES {
-            for sender in [Sender::Client, Sender::Server] {
+            for sender in SENDERS {
                 let _ = rewritten(sender, &body, state);
             }
         }
@@ -283,7 +369,10 @@ fn words<T: Word>() -> Vec<String> {
 fn good(tag: &str, field: &FieldSpec) -> Vec<String> {
     let owned = |values: &[&str]| values.iter().map(|&value| value.to_owned()).collect();
     match (field.kind, tag, field.name) {
-        ("request", ..) | ("number", _, "version") => owned(&["0", "1", "4294967295"]),
+        ("request", ..) | ("number", _, "version" | "chunks" | "chunk" | "len") => {
+            owned(&["0", "1", "4294967295"])
+        }
+        ("number", "want-manifest" | "manifest", "offset") => owned(&["0", "1", "4294967295"]),
         ("number" | "time", ..) => owned(&["0", "10", "18446744073709551615"]),
         ("id", ..) => owned(&["00000000000000000000000000000000", "00112233445566778899aabbccddeeff"]),
         ("user", ..) => vec!["a".to_owned(), "server".to_owned(), "-._9Ωद".to_owned(), "张".repeat(32)],
@@ -291,10 +380,14 @@ fn good(tag: &str, field: &FieldSpec) -> Vec<String> {
         ("word", "auth", "mechanism") => words::<Mechanism>(),
         ("word", "login-refused", "code") => words::<LoginRefusal>(),
         ("fingerprint", ..) => owned(&["SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU"]),
-        ("word", "invite" | "expect", "purpose") => words::<Purpose>(),
+        ("hash", ..) => vec!["0".repeat(64), "00112233445566778899aabbccddeeff".repeat(2)],
+        ("address", ..) => owned(&["0.0.0.0:0", "203.0.113.7:40000", "[::1]:65535", "[2001:db8::7]:1024"]),
+        ("word", "invite" | "expect" | "meet", "purpose") => words::<Purpose>(),
         ("word", "refused", "code") => words::<ErrorCode>(),
         ("word", "presence", "change") => words::<PresenceChange>(),
         ("word", "goodbye", "reason") => words::<GoodbyeReason>(),
+        ("word", "bye", "reason") => words::<ByeReason>(),
+        ("word", "no-block", "reason") => words::<NoBlockReason>(),
         ("word", "hello", "feature") => owned(&["a", "never-heard-of-1", "-"]),
         other => panic!("say what values {other:?} may have"),
     }
@@ -323,6 +416,26 @@ fn bad(tag: &str, field: &FieldSpec) -> Vec<String> {
             "00112233-4455-6677-8899-aabbccddeeff",
             "+0112233445566778899aabbccddeeff",
             "00112233445566778899aabbccddeefg",
+        ]),
+        ("hash", _) => owned(&[
+            "0",
+            "00112233445566778899AABBCCDDEEFF00112233445566778899AABBCCDDEEFF",
+            "00112233445566778899aabbccddeeff00112233445566778899aabbccddeef",
+            "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff0",
+            "00112233445566778899aabbccddeeff00112233445566778899aabbccddeefg",
+        ]),
+        ("address", _) => owned(&[
+            "203.0.113.7",
+            "203.0.113.7:",
+            "203.0.113.7:65536",
+            "203.0.113.7:01",
+            "203.0.113.07:1",
+            "::1:1",
+            "[::1]",
+            "[::0:1]:1",
+            "[2001:DB8::7]:1",
+            "[fe80::1%1]:1",
+            "example.com:1",
         ]),
         ("user", _) => {
             let mut names: Vec<String> = owned(&[
@@ -354,7 +467,7 @@ fn body(row: &TagSpec, fields: &[String]) -> Vec<u8> {
         body.push(' ');
         body.push_str(field);
     }
-    if row.payload == Payload::Text {
+    if row.payload != Payload::None {
         body.push_str("\ntext");
     }
     body.into_bytes()
@@ -427,6 +540,12 @@ fn a_payload_is_there_exactly_where_the_table_says() {
                 let line = whole.strip_suffix(b"\ntext").unwrap();
                 assert_eq!(decode(row, line), refusal);
                 assert_eq!(decode(row, &[line, b"\n\xff"].concat()), refusal, "no UTF-8");
+                assert!(decode(row, &[line, b"\n"].concat()).is_ok(), "an empty payload is one");
+            }
+            Payload::Bytes => {
+                let line = whole.strip_suffix(b"\ntext").unwrap();
+                assert_eq!(decode(row, line), refusal);
+                assert!(decode(row, &[line, b"\n\xff\n\0"].concat()).is_ok(), "any bytes");
                 assert!(decode(row, &[line, b"\n"].concat()).is_ok(), "an empty payload is one");
             }
         }

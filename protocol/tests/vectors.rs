@@ -10,8 +10,10 @@
 use std::{collections::BTreeSet, fmt::Debug, fs, path::Path};
 
 use protocol::{
-    ClientFrame, Frame, FrameDecoder, ProtocolError, ServerFrame, State,
-    limits::{FRAME_LEN_MAX, FRAME_LEN_MAX_BEFORE_LOGIN},
+    ClientFrame, Frame, FrameDecoder, PeerFrame, ProtocolError, ServerFrame, State,
+    limits::{
+        FRAME_LEN_MAX, FRAME_LEN_MAX_BEFORE_LOGIN, PEER_FRAME_LEN_MAX, PEER_FRAME_LEN_MAX_BEFORE_MEETING,
+    },
     line::Line,
     tags::{Sender, TAGS},
 };
@@ -42,12 +44,15 @@ fn parse(line: &str, place: String) -> Vector {
         sender: match sender {
             "client" => Sender::Client,
             "server" => Sender::Server,
+            "peer" => Sender::Peer,
             other => panic!("unknown sender {other}"),
         },
         state: match state {
             "greeting" => State::Greeting,
             "login" => State::Login,
             "chat" => State::Chat,
+            "meeting" => State::Meeting,
+            "met" => State::Met,
             other => panic!("unknown state {other}"),
         },
         stream: bytes(stream),
@@ -81,6 +86,8 @@ fn len_max(state: State) -> usize {
     match state {
         State::Greeting | State::Login => FRAME_LEN_MAX_BEFORE_LOGIN,
         State::Chat => FRAME_LEN_MAX,
+        State::Meeting => PEER_FRAME_LEN_MAX_BEFORE_MEETING,
+        State::Met => PEER_FRAME_LEN_MAX,
     }
 }
 
@@ -126,6 +133,10 @@ fn decode(vector: &Vector, body: &[u8]) -> Result<(String, Frame), ProtocolError
         }
         Sender::Server => {
             let frame = ServerFrame::decode(body, vector.state)?;
+            (shown(&frame), frame.encode())
+        }
+        Sender::Peer => {
+            let frame = PeerFrame::decode(body, vector.state)?;
             (shown(&frame), frame.encode())
         }
     })

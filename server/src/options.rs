@@ -17,7 +17,7 @@ pub enum Invocation {
     /// Print the version and leave.
     Version,
     /// Run the server.
-    Run(Options),
+    Run(Box<Options>),
 }
 
 /// How to run the server.
@@ -43,6 +43,19 @@ pub struct Options {
     pub mailbox_messages_max: Option<usize>,
     /// Connections of one address that are not logged in yet, at most.
     pub logins_per_address_max: Option<usize>,
+    /// Whether and how fast bytes are carried between clients that cannot reach each other.
+    pub relay: Relay,
+}
+
+/// Whether and how fast bytes are carried between clients that cannot reach each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relay {
+    /// Not at all.
+    Off,
+    /// As fast as suits a small machine.
+    Default,
+    /// So many bytes a second for all together.
+    Rate(u32),
 }
 
 /// How connections are encrypted.
@@ -86,6 +99,9 @@ pub enum UsageError {
     /// Half of an identity, or one that would not be used.
     #[error("{0}")]
     Encryption(&'static str),
+    /// A rate for what is switched off.
+    #[error("--no-relay leaves --relay-rate without a use")]
+    Relay,
     /// Not an address of this machine's family of addresses.
     #[error("--bind takes an IP address such as 127.0.0.1, 0.0.0.0, ::1 or [::], not '{0}'")]
     Address(String),
@@ -104,7 +120,7 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Invocation, Us
         return Err(UsageError::Count(matches.free.len()));
     };
     let port = number("server_port", port, u64::from(u16::MAX))?;
-    Ok(Invocation::Run(Options {
+    Ok(Invocation::Run(Box::new(Options {
         port: u16::try_from(port).unwrap_or_default(),
         block_duration: seconds("block_duration", block_duration)?,
         timeout: seconds("timeout", timeout)?,
@@ -117,7 +133,8 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Invocation, Us
             .and_then(|max| usize::try_from(max).ok()),
         logins_per_address_max: limit(&matches, "logins", LIMIT_MAX)?
             .and_then(|max| usize::try_from(max).ok()),
-    }))
+        relay: relay(&matches)?,
+    })))
 }
 
 /// One line on how to call the program.
@@ -161,6 +178,13 @@ fn table() -> Table {
         "connections of one address that are not logged in yet, at most (default 8)",
         "N",
     );
+    table.optflag("", "no-relay", "do not carry bytes between clients that cannot reach each other");
+    table.optopt(
+        "",
+        "relay-rate",
+        "bytes a second that are carried between clients, all together (default 8388608)",
+        "N",
+    );
     table.optflag("h", "help", "print this help");
     table.optflag("V", "version", "print the version");
     table
@@ -176,6 +200,15 @@ fn encryption(matches: &Matches) -> Result<Encryption, UsageError> {
             Ok(Encryption::Given { certificate: certificate.into(), key: key.into() })
         }
         _ => Err(UsageError::Encryption("--cert and --key go together")),
+    }
+}
+
+fn relay(matches: &Matches) -> Result<Relay, UsageError> {
+    match (limit(matches, "relay-rate", LIMIT_MAX)?, matches.opt_present("no-relay")) {
+        (None, true) => Ok(Relay::Off),
+        (None, false) => Ok(Relay::Default),
+        (Some(rate), false) => Ok(Relay::Rate(u32::try_from(rate).unwrap_or(u32::MAX))),
+        (Some(_), true) => Err(UsageError::Relay),
     }
 }
 
@@ -224,7 +257,7 @@ mod tests {
 
     fn run(arguments: &[&str]) -> Result<Options, UsageError> {
         match parse(arguments.iter().map(OsString::from))? {
-            Invocation::Run(options) => Ok(options),
+            Invocation::Run(options) => Ok(*options),
             other => panic!("{other:?}"),
         }
     }
@@ -264,5 +297,15 @@ mod tests {
         assert!(message(&["--nope"]).contains("nope"));
         assert!(message(&["--rate", "0", "1", "1", "1"]).contains("at least 1"));
         assert!(message(&["--mailbox", "x", "1", "1", "1"]).contains("mailbox"));
+        assert!(message(&["--relay-rate", "0", "1", "1", "1"]).contains("at least 1"));
+        assert!(message(&["--relay-rate", "9", "--no-relay", "1", "1", "1"]).contains("without a use"));
+    }
+
+    #[test]
+    fn relays_are_there_unless_they_are_switched_off() {
+        let relay = |arguments: &[&str]| run(&[arguments, &["1", "2", "3"]].concat()).unwrap().relay;
+        assert_eq!(relay(&[]), Relay::Default);
+        assert_eq!(relay(&["--no-relay"]), Relay::Off);
+        assert_eq!(relay(&["--relay-rate", "100000"]), Relay::Rate(100_000));
     }
 }

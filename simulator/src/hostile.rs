@@ -1,7 +1,8 @@
 //! Programs that speak to the server and mean no good.
 
 use protocol::{
-    ClientFrame, FrameDecoder, MessageId, RequestId, ServerFrame, State, Username,
+    ChunkIndex, ChunkSet, ClientFrame, FileId, Frame, FrameDecoder, MessageId, Purpose, RequestId,
+    ServerFrame, State, TicketId, Username,
     limits::FRAME_LEN_MAX,
     scram::{Mechanism, Nonce, SaltedPassword, client as scram},
 };
@@ -170,6 +171,9 @@ impl Hostile {
                 if matches!(self.login, Login::First(_) | Login::Proven) {
                     self.decoder.push(&bytes);
                     self.log_in(net, victims);
+                } else if matches!(self.login, Login::Done) {
+                    self.decoder.push(&bytes);
+                    self.answer(&mut net.dice);
                 }
                 if net.is_readable(cable, Side::Client) {
                     net.wake(net.now_ms, Actor::Hostile(self.id));
@@ -206,6 +210,37 @@ impl Hostile {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// Makes use of tickets and relays, rightly and wrongly.
+    fn answer(&mut self, dice: &mut Dice) {
+        while let Ok(Some(body)) = self.decoder.next_body() {
+            let frame = match ServerFrame::decode(body, State::Chat) {
+                Ok(ServerFrame::Ticket { ticket, .. }) if dice.chance(100) => {
+                    ClientFrame::DialBack { ticket }
+                }
+                Ok(ServerFrame::Ticket { ticket, .. } | ServerFrame::Expect { ticket, .. }) => {
+                    ClientFrame::Relay { ticket }
+                }
+                Ok(ServerFrame::Relay { ticket, .. } | ServerFrame::Carry { ticket, .. })
+                    if dice.chance(20) =>
+                {
+                    ClientFrame::RelayEnd { ticket }
+                }
+                Ok(ServerFrame::Relay { ticket, credit } | ServerFrame::Credit { ticket, credit }) => {
+                    let most = usize::try_from(credit).unwrap_or(1).min(TEXT_LEN_MAX);
+                    let len = dice.size(1, most) + usize::from(dice.chance(20));
+                    self.waiting.extend_from_slice(carry(ticket, len).as_bytes());
+                    continue;
+                }
+                Ok(ServerFrame::Carry { ticket, .. }) => {
+                    self.waiting.extend_from_slice(carry(ticket, 1).as_bytes());
+                    continue;
+                }
+                _ => continue,
+            };
+            self.waiting.extend_from_slice(frame.encode().as_bytes());
         }
     }
 
@@ -249,6 +284,9 @@ fn frame(dice: &mut Dice, victims: &[Username], request: u32) -> Vec<u8> {
     let request = RequestId(if dice.chance(50) { request / 2 } else { request });
     let id = MessageId(u128::from(if dice.chance(50) { dice.below(10) } else { dice.next() }));
     let text = "message".repeat(dice.skewed_size(1, TEXT_LEN_MAX / COMMAND_LEN));
+    if dice.chance(300) {
+        return peer_frame(dice, victim, request).as_bytes().to_vec();
+    }
     let frame = match dice.below(10) {
         0..3 => ClientFrame::Message { request, to: victim, id, text: &text },
         3..5 => ClientFrame::Broadcast { request, id, text: &text },
@@ -259,6 +297,38 @@ fn frame(dice: &mut Dice, victims: &[Username], request: u32) -> Vec<u8> {
         _ => ClientFrame::BlockList { request },
     };
     frame.encode().as_bytes().to_vec()
+}
+
+/// Any frame with which clients find each other and their files.
+fn peer_frame(dice: &mut Dice, victim: Username, request: RequestId) -> Frame {
+    let number = u8::try_from(dice.below(4)).unwrap_or(0);
+    let (file, chunks) = (FileId([number; 32]), 50 + u32::from(number));
+    let name = format!("file {}", dice.below(6));
+    // The other hostile account makes use of an invitation; the people's clients do not know them yet.
+    let other = people::hostile_names();
+    let user = dice.pick(&other).cloned().unwrap_or(victim);
+    let frame = match dice.below(10) {
+        0 | 1 => ClientFrame::Invite { request, user, purpose: Purpose::Files },
+        2 => ClientFrame::Lookup { request, user },
+        3 => ClientFrame::Reachable { addresses: vec![([10, 0, 0, number], 4_000).into(); 3] },
+        4 => ClientFrame::Register { request, file, size: 5_000, chunks, name: &name },
+        5 => ClientFrame::Unregister { request, name: &name },
+        6 => ClientFrame::Files { request },
+        7 => ClientFrame::Search { request, name: &name },
+        8 => ClientFrame::Relay { ticket: TicketId(u128::from(dice.next())) },
+        _ => {
+            let mut held = ChunkSet::empty(chunks);
+            for _ in 0..dice.below(50) {
+                held.insert(ChunkIndex(u32::try_from(dice.below(60)).unwrap_or(0)));
+            }
+            return ClientFrame::Have { file, held: &held.encode() }.encode();
+        }
+    };
+    frame.encode()
+}
+
+fn carry(ticket: TicketId, len: usize) -> Frame {
+    ClientFrame::Carry { ticket, bytes: &vec![b'r'; len] }.encode()
 }
 
 fn first_18(seed: [u8; 32]) -> [u8; 18] {

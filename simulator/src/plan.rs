@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use protocol::limits::REQUESTS_IN_FLIGHT_MAX;
 use server::hub::Limits;
 
 use crate::{dice::Dice, net::Weather, store::Moods};
@@ -103,9 +104,22 @@ fn limits(dice: &mut Dice) -> Limits {
         in_flight_messages_max: dice.skewed_size(1, defaults.in_flight_messages_max),
         delivery_patience: Duration::from_millis(dice.skewed(100, 10_000)),
         unconfirmed_per_sender_max: dice.skewed_size(2, defaults.unconfirmed_per_sender_max),
-        known_ids_per_sender_max: dice.skewed_size(1, defaults.known_ids_per_sender_max),
+        known_ids_per_sender_max: 2 * REQUESTS_IN_FLIGHT_MAX + dice.skewed_size(1, 64),
         blocked_max: dice.skewed_size(1, 100),
-        tickets_max: 128,
+        tickets_max: dice.skewed_size(1, 128),
+        relays_max: dice.size(0, 4),
+        relays_per_user_max: dice.size(1, 4),
+        relay_credit: dice.skewed_size(4, 512),
+        relay_rate: dice.skewed(10, defaults.relay_rate),
+        relays_rate: dice.skewed(10, defaults.relays_rate),
+        relay_idle: seconds(dice, 1, 120),
+        files_max: dice.skewed_size(1, 100),
+        files_per_user_max: dice.skewed_size(1, 50),
+        holdings_per_user_max: dice.skewed_size(1, 50),
+        holdings_len_per_user_max: dice.skewed_size(200, 10_000),
+        holdings_len_max: dice.skewed_size(200, 20_000),
+        search_holders_max: dice.skewed_size(1, defaults.search_holders_max),
+        lists_waiting_max: dice.skewed_size(1, 64),
         proofs_per_address_max: dice.size(1, 3),
         wrong_per_address_max: u32::try_from(dice.size(3, 100)).unwrap_or(3),
         wrong_per_address_span: seconds(dice, 1, 60),

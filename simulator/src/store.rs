@@ -4,8 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use protocol::Username;
-use server::hub::{ConnId, MailboxPage, Sequence, StoreOperation, StoredMessage};
+use protocol::{FileId, FileName, Username};
+use server::hub::{ConnId, Holding, MailboxPage, RegisteredFile, Sequence, StoreOperation, StoredMessage};
 
 use crate::{Sabotage, dice::Dice};
 
@@ -37,12 +37,22 @@ pub(crate) struct Store {
     sabotage: Option<Sabotage>,
     mailboxes: BTreeMap<Username, BTreeMap<Sequence, StoredMessage>>,
     blocks: BTreeMap<Username, BTreeSet<Username>>,
+    files: BTreeMap<FileName, RegisteredFile>,
+    holdings: BTreeMap<(FileId, Username), Holding>,
     jobs: VecDeque<(u64, Job)>,
 }
 
 impl Store {
     pub(crate) fn new(moods: Moods, sabotage: Option<Sabotage>) -> Self {
-        Self { moods, sabotage, mailboxes: BTreeMap::new(), blocks: BTreeMap::new(), jobs: VecDeque::new() }
+        Self {
+            moods,
+            sabotage,
+            mailboxes: BTreeMap::new(),
+            blocks: BTreeMap::new(),
+            files: BTreeMap::new(),
+            holdings: BTreeMap::new(),
+            jobs: VecDeque::new(),
+        }
     }
 
     /// Takes a job; returns when it is done.
@@ -115,6 +125,23 @@ impl Store {
                 }
             }
             StoreOperation::LastSeen { .. } => {}
+            StoreOperation::RegisterFile(file) => {
+                self.files.insert(file.name.clone(), file);
+            }
+            StoreOperation::UnregisterFile { name } => {
+                self.files.remove(&name);
+                let files: BTreeSet<FileId> = self.files.values().map(|file| file.file).collect();
+                self.holdings.retain(|(file, _), _| files.contains(file));
+            }
+            StoreOperation::SetHolding(holding) => {
+                let key = (holding.file, holding.user.clone());
+                let is_registered = self.files.values().any(|file| file.file == holding.file);
+                if is_registered && !holding.held.is_empty() {
+                    self.holdings.insert(key, holding);
+                } else {
+                    self.holdings.remove(&key);
+                }
+            }
         }
     }
 

@@ -170,8 +170,26 @@ fn request_of(frame: &ClientFrame<'_>) -> Option<RequestId> {
         | ClientFrame::Block { request, .. }
         | ClientFrame::Unblock { request, .. }
         | ClientFrame::BlockList { request }
+        | ClientFrame::Invite { request, .. }
+        | ClientFrame::Lookup { request, .. }
+        | ClientFrame::Register { request, .. }
+        | ClientFrame::Unregister { request, .. }
+        | ClientFrame::Files { request }
+        | ClientFrame::Search { request, .. }
         | ClientFrame::Logout { request } => Some(request),
-        _ => None,
+        ClientFrame::Hello { .. }
+        | ClientFrame::Auth { .. }
+        | ClientFrame::Proof { .. }
+        | ClientFrame::Reachable { .. }
+        | ClientFrame::DialBack { .. }
+        | ClientFrame::Relay { .. }
+        | ClientFrame::Carry { .. }
+        | ClientFrame::RelayEnd { .. }
+        | ClientFrame::Have { .. }
+        | ClientFrame::Ack { .. }
+        | ClientFrame::Active
+        | ClientFrame::Ping
+        | ClientFrame::Pong => None,
     }
 }
 
@@ -181,8 +199,11 @@ fn answer_of(frame: &ServerFrame<'_>) -> Option<(RequestId, bool)> {
         ServerFrame::Delivered { request }
         | ServerFrame::Stored { request }
         | ServerFrame::Sent { request, .. }
+        | ServerFrame::Ticket { request, .. }
+        | ServerFrame::Found { request, .. }
         | ServerFrame::Done { request }
         | ServerFrame::Refused { request, .. } => Some((request, true)),
+        ServerFrame::File { request, .. } | ServerFrame::Holder { request, .. } => Some((request, false)),
         ServerFrame::Users { request, more, .. } => Some((request, !more)),
         _ => None,
     }

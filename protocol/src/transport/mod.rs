@@ -13,7 +13,7 @@ use rustls::Connection;
 use crate::fingerprint::Fingerprint;
 
 pub use identity::{Identity, IdentityError};
-pub use tls::{client_config, server_config, server_name};
+pub use tls::{client_config, peer_configs, server_config, server_name};
 
 /// Bytes of plaintext, and of TLS records, that a session holds for a stream that takes no more.
 const BUFFER_LEN_MAX: usize = 64 * 1024;

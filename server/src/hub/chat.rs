@@ -89,6 +89,24 @@ pub(super) fn whoelsesince(desk: &mut Desk<'_>, presence: &Presence, asker: &Ask
     tell_users(desk, asker.waiter, &users);
 }
 
+/// Blocks play no part: presence does not show them either.
+pub(super) fn lookup(
+    desk: &mut Desk<'_>,
+    (accounts, presence): (&Accounts, &Presence),
+    asker: &Asker<'_>,
+    user: &Username,
+) {
+    let checked = check_other(accounts, asker.user, user)
+        .and_then(|()| presence.conn(user).map(|_| ()).ok_or(ErrorCode::Offline));
+    match checked {
+        Ok(()) => {
+            let frame = ServerFrame::Done { request: asker.waiter.request };
+            desk.sessions.tell(asker.waiter.conn, &frame, desk.now.mono, desk.limits);
+        }
+        Err(code) => desk.refuse(asker.waiter, code),
+    }
+}
+
 pub(super) fn blocklist(desk: &mut Desk<'_>, blocks: &Blocks, asker: &Asker<'_>) {
     let users: Vec<Username> = blocks.list(asker.user).cloned().collect();
     tell_users(desk, asker.waiter, &users);

@@ -4,12 +4,15 @@ use core::{fmt, net::IpAddr};
 use std::{collections::BTreeMap, sync::Arc};
 
 use protocol::{
-    MessageId, Username,
+    FileName, MessageId, Username,
     scram::{Iterations, Verifier},
     time::UnixMs,
 };
 
-use super::accounts::{Credential, Password};
+use super::{
+    accounts::{Credential, Password},
+    files::{Holding, RegisteredFile},
+};
 
 /// A connection: the slot it has in the shell's slab, and how often that slot was used before. A number of a
 /// connection that is gone hits nobody.
@@ -184,6 +187,15 @@ pub enum StoreOperation {
         /// When.
         at: UnixMs,
     },
+    /// Keep a name for a file.
+    RegisterFile(RegisteredFile),
+    /// Forget a name, and with the last one of a file what users hold of it.
+    UnregisterFile {
+        /// Which.
+        name: FileName,
+    },
+    /// Keep what a user says he holds, in place of what he said before. Of no effect for a file without a name.
+    SetHolding(Holding),
 }
 
 /// A message that waits for its recipient.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use protocol::{MessageId, RequestId, Username};
+use protocol::{FileName, MessageId, RequestId, Username};
 
 use super::effect::{ConnId, Sequence, StoreOperation};
 
@@ -19,6 +19,10 @@ pub(super) enum Promise {
     Blocked { conn: ConnId, request: RequestId, by: Username, user: Username },
     /// An unblock was to be remembered.
     Unblocked { conn: ConnId, request: RequestId, by: Username, user: Username },
+    /// A name was to be kept for a file.
+    Registered { conn: ConnId, request: RequestId, name: FileName },
+    /// A name was to be given up.
+    Unregistered { conn: ConnId, request: RequestId, name: FileName },
 }
 
 #[derive(Debug, Default)]

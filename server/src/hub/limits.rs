@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use protocol::limits::TEXT_LEN_MAX;
+use protocol::limits::{REQUESTS_IN_FLIGHT_MAX, TEXT_LEN_MAX};
 
 /// What the hub enforces. The defaults suit a public server on a small machine.
 #[derive(Clone, Debug)]
@@ -70,6 +70,33 @@ pub struct Limits {
     pub blocked_max: usize,
     /// Tickets of one user that are out: a file's holders and a few private talks at once.
     pub tickets_max: usize,
+    /// Relays that stand; 0: none. Each may hold twice `relay_credit` in memory, 32 MiB in all.
+    pub relays_max: usize,
+    /// Relays in which one user takes part: as many as there are upload slots in a client.
+    pub relays_per_user_max: usize,
+    /// Bytes that one end of a relay may send ahead of what has left to the other: enough to keep a link of a quarter
+    /// of a second at a MiB a second full.
+    pub relay_credit: usize,
+    /// Bytes a second in one direction of a relay: a relay is a last resort, and must not be worth more than a link.
+    pub relay_rate: u64,
+    /// Bytes a second of all relays together, so that they leave most of a small machine's line to chat.
+    pub relays_rate: u64,
+    /// How long a relay stands without a byte: clients that still use it ping each other more often.
+    pub relay_idle: Duration,
+    /// Names of files that are registered: some 10 MB with their owners and holders, and a list of 7 MB.
+    pub files_max: usize,
+    /// Names of files that one user has registered.
+    pub files_per_user_max: usize,
+    /// Files of which one user says that he holds chunks.
+    pub holdings_per_user_max: usize,
+    /// Bytes of what one user says he holds: a whole file takes some 130, the worst set of chunks 8 KiB more.
+    pub holdings_len_per_user_max: usize,
+    /// Bytes of what all users say they hold.
+    pub holdings_len_max: usize,
+    /// Holders that are named for one file: more than a client can use, and 2 MiB at the worst.
+    pub search_holders_max: usize,
+    /// Lists of files and holders that wait for one client to read those before.
+    pub lists_waiting_max: usize,
     /// Unknown names whose wrong passwords are counted as if they had an account: some 100 bytes each. When
     /// more are tried, the oldest is forgotten; at the pace of an address that takes more than a day.
     pub ghosts_max: usize,
@@ -107,6 +134,19 @@ impl Default for Limits {
             known_ids_per_sender_max: 256,
             blocked_max: 1_000,
             tickets_max: 128,
+            relays_max: 64,
+            relays_per_user_max: 8,
+            relay_credit: 256 * 1024,
+            relay_rate: 1024 * 1024,
+            relays_rate: 8 * 1024 * 1024,
+            relay_idle: Duration::from_secs(120),
+            files_max: 20_000,
+            files_per_user_max: 1_000,
+            holdings_per_user_max: 4_000,
+            holdings_len_per_user_max: 2 * 1024 * 1024,
+            holdings_len_max: 64 * 1024 * 1024,
+            search_holders_max: 256,
+            lists_waiting_max: REQUESTS_IN_FLIGHT_MAX,
             ghosts_max: 16_384,
             timers_per_turn_max: 4_096,
         }

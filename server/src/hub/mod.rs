@@ -18,18 +18,23 @@ mod blocks;
 mod chat;
 mod decoy;
 mod effect;
+mod files;
 mod guesses;
 mod known_ids;
 mod ledger;
 mod limits;
 mod login;
 mod outbox;
+mod pace;
 mod post;
 mod presence;
+mod reach;
 mod refusal;
+mod relay;
 mod sessions;
 mod tickets;
 mod timer_wheel;
+mod unanswered;
 
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -45,18 +50,21 @@ use protocol::{
 
 pub use accounts::{Credential, Password};
 pub use effect::{ConnId, Effect, Input, MailboxPage, Sequence, StoreOperation, StoredMessage};
+pub use files::{Holding, RegisteredFile};
 pub use limits::Limits;
 pub use sessions::Lane;
 
 use accounts::{Accounts, Replaced};
 use blocks::Blocks;
 use chat::Asker;
+use files::Files;
 use guesses::Guesses;
 use known_ids::Waiter;
 use ledger::{Ledger, Promise};
 use login::{Broken, LoginStep, Verdict};
 use post::{Desk, PostOffice};
 use presence::Presence;
+use relay::Relays;
 use sessions::{Alarm, Sessions, Stage, Timer};
 use tickets::Tickets;
 
@@ -76,6 +84,8 @@ pub struct Hub {
     blocks: Blocks,
     post: PostOffice,
     tickets: Tickets,
+    relays: Relays,
+    files: Files,
     ledger: Ledger,
     /// Log-ins that come to nothing cost a stranger little.
     refusals: Quiet,
@@ -119,6 +129,8 @@ impl Hub {
             blocks: Blocks::default(),
             post: PostOffice::default(),
             tickets: Tickets::default(),
+            relays: Relays::new(&limits, now.mono),
+            files: Files::default(),
             ledger: Ledger::default(),
             refusals: Quiet::default(),
             failures: Quiet::default(),
@@ -127,6 +139,15 @@ impl Hub {
         };
         hub.derive_ahead();
         hub
+    }
+
+    /// Takes in the files that outlived an earlier process, and what users said they hold of them.
+    pub fn restore_files(
+        &mut self,
+        files: impl IntoIterator<Item = RegisteredFile>,
+        holdings: impl IntoIterator<Item = Holding>,
+    ) {
+        self.files.restore(files, holdings);
     }
 
     /// Takes in what happened.
@@ -170,6 +191,10 @@ impl Hub {
                     let (mut desk, post) = self.desk_and_post();
                     post.patience_over(&mut desk, &user);
                 }
+                Some(Timer::Relay(ticket)) => {
+                    let Self { now, limits, sessions, relays, ledger, .. } = self;
+                    relays.check_idle(&mut Desk { now: *now, limits, sessions, ledger }, ticket);
+                }
                 None => return,
             }
         }
@@ -182,6 +207,7 @@ impl Hub {
 
     /// The next thing to do outside.
     pub fn poll_output(&mut self) -> Option<Effect> {
+        self.files.note_holdings(&mut self.ledger);
         loop {
             if let Some(conn) = self.sessions.take_doomed() {
                 let text = "You read too slowly: too much was waiting for you.";
@@ -223,7 +249,7 @@ impl Hub {
     }
 
     /// Appends up to `len_max` of the bytes that wait for a connection; they stay until [`Input::Sent`].
-    pub fn gather(&self, conn: ConnId, out: &mut Vec<u8>, len_max: usize) {
+    pub fn gather(&mut self, conn: ConnId, out: &mut Vec<u8>, len_max: usize) {
         self.sessions.gather(conn, out, len_max);
     }
 
@@ -341,11 +367,11 @@ impl Hub {
             ClientFrame::Ping => {
                 let frame = ServerFrame::Pong.encode();
                 self.sessions.send_now(conn, frame, Lane::Direct, self.now.mono, &self.limits);
-                self.charge(conn, 1);
+                self.sessions.charge(conn, 1);
                 Ok(())
             }
             ClientFrame::Pong => {
-                self.charge(conn, 1);
+                self.sessions.charge(conn, 1);
                 Ok(())
             }
             ClientFrame::Active => {
@@ -357,9 +383,18 @@ impl Hub {
                     let (mut desk, post) = self.desk_and_post();
                     // As many acknowledgements as there were messages are free.
                     if !post.acked(&mut desk, &user, &from, id) {
-                        self.charge(conn, 1);
+                        self.sessions.charge(conn, 1);
                     }
                 }
+                Ok(())
+            }
+            ClientFrame::Reachable { .. }
+            | ClientFrame::DialBack { .. }
+            | ClientFrame::Relay { .. }
+            | ClientFrame::Carry { .. }
+            | ClientFrame::RelayEnd { .. }
+            | ClientFrame::Have { .. } => {
+                self.unanswered(conn, frame);
                 Ok(())
             }
             command => {
@@ -380,8 +415,8 @@ impl Hub {
         let cost = if is_broadcast { 1 + self.presence.count() as u64 / 256 } else { 1 };
         self.note_activity(conn, cost);
         let asker = |request: RequestId| Asker { user: &user, waiter: Waiter { conn, request } };
-        let Self { now, limits, random, accounts, sessions, presence, blocks, post, tickets, ledger, .. } =
-            self;
+        let Self { now, limits, random, accounts, sessions, presence, blocks, post, .. } = self;
+        let Self { tickets, relays, files, ledger, .. } = self;
         let desk = &mut Desk { now: *now, limits, sessions, ledger };
         match frame {
             ClientFrame::Message { request, to, id, text } => {
@@ -394,17 +429,29 @@ impl Hub {
             ClientFrame::WhoElseSince { request, seconds } => {
                 chat::whoelsesince(desk, presence, &asker(request), seconds);
             }
-            ClientFrame::Block { request, user } => {
-                chat::block(desk, (accounts, blocks), &asker(request), user);
+            ClientFrame::Block { request, user: other } => {
+                chat::block(desk, (accounts, blocks), &asker(request), other.clone());
+                if blocks.has_blocked(&user, &other) {
+                    relays.part(desk, &user, &other);
+                }
             }
-            ClientFrame::Unblock { request, user } => {
-                chat::unblock(desk, (accounts, blocks), &asker(request), user);
+            ClientFrame::Unblock { request, user: other } => {
+                chat::unblock(desk, (accounts, blocks), &asker(request), other);
             }
             ClientFrame::BlockList { request } => chat::blocklist(desk, blocks, &asker(request)),
             ClientFrame::Invite { request, user, purpose } => {
                 let room = (&*accounts, &*presence, &*blocks, random);
                 tickets.invite(desk, room, &asker(request), (&user, purpose));
             }
+            ClientFrame::Lookup { request, user: other } => {
+                chat::lookup(desk, (accounts, presence), &asker(request), &other);
+            }
+            ClientFrame::Register { request, file, size, chunks, name } => {
+                files.register(desk, &asker(request), (name, file, size, chunks));
+            }
+            ClientFrame::Unregister { request, name } => files.unregister(desk, &asker(request), name),
+            ClientFrame::Files { request } => files.list(desk, presence, &asker(request)),
+            ClientFrame::Search { request, name } => files.search(desk, presence, &asker(request), name),
             ClientFrame::Logout { request } => {
                 desk.sessions.tell(conn, &ServerFrame::Done { request }, now.mono, limits);
                 self.end(conn, Ending::Goodbye(GoodbyeReason::Logout, "Goodbye.".to_owned()));
@@ -418,17 +465,12 @@ impl Hub {
         if let Some(session) = self.sessions.get_mut(conn) {
             session.command_at = self.now.mono;
         }
-        self.charge(conn, cost);
-    }
-
-    fn charge(&mut self, conn: ConnId, cost: u64) {
-        if let Some(session) = self.sessions.get_mut(conn) {
-            session.allowance.spend(cost);
-        }
+        self.sessions.charge(conn, cost);
     }
 
     fn sent(&mut self, conn: ConnId, len: usize) {
         self.sessions.sent(conn, len, &self.limits);
+        self.fill_room(conn);
         let flushed = self.sessions.is_flushed(conn);
         if let Some(Stage::Closing { ended, .. }) =
             self.sessions.get_mut(conn).map(|session| &mut session.stage)
@@ -465,6 +507,10 @@ impl Hub {
                 }
             }
             Alarm::Linger => self.close(conn),
+            Alarm::Relay => {
+                let Self { now, limits, sessions, relays, ledger, .. } = self;
+                relays.go_on(&mut Desk { now: *now, limits, sessions, ledger }, conn);
+            }
         }
     }
 
@@ -661,7 +707,7 @@ impl Hub {
         }
         let (mut desk, post) = self.desk_and_post();
         post.ended(&mut desk, &user);
-        self.tickets.ended(&user);
+        self.drop_unanswered(conn, &user);
         let change = match ending {
             Ending::Goodbye(GoodbyeReason::Timeout, _) => PresenceChange::Timeout,
             Ending::Gone | Ending::Goodbye(GoodbyeReason::TooSlow | GoodbyeReason::Protocol, _) => {
@@ -690,7 +736,7 @@ impl Hub {
 
     fn committed(&mut self, batch: u64, durable: bool) {
         for promise in self.ledger.settle(batch) {
-            let Self { now, limits, sessions, blocks, post, ledger, .. } = self;
+            let Self { now, limits, sessions, blocks, post, files, ledger, .. } = self;
             let desk = &mut Desk { now: *now, limits, sessions, ledger };
             match promise {
                 Promise::Kept { to, sequence, from, id, text_len } => {
@@ -704,6 +750,9 @@ impl Hub {
                 Promise::Unblocked { conn, request, by, user } => {
                     blocks.settle(&by, &user, false, durable);
                     chat::settle_block(desk, durable, Waiter { conn, request });
+                }
+                promise @ (Promise::Registered { .. } | Promise::Unregistered { .. }) => {
+                    files.settle(desk, durable, &promise);
                 }
             }
         }

@@ -1,6 +1,8 @@
 //! What waits to be sent over one connection.
 //!
 //! Owns the order and the count of bytes. Must not know limits; `sessions` enforces them.
+//!
+//! One frame may stand behind all others, also behind those that come later, until its first byte is about to leave.
 
 use std::collections::VecDeque;
 
@@ -12,6 +14,10 @@ pub(super) struct Outbox {
     frames: VecDeque<Frame>,
     /// How much of the first frame has left.
     front_sent_len: usize,
+    /// The frame that lets all others go first.
+    behind: Option<Frame>,
+    /// Whether that frame has become the first of `frames`.
+    front_was_behind: bool,
     len: usize,
 }
 
@@ -30,8 +36,33 @@ impl Outbox {
         self.frames.push_back(frame);
     }
 
-    /// Appends up to `len_max` of the waiting bytes to `out` without taking them.
-    pub(super) fn gather(&self, out: &mut Vec<u8>, len_max: usize) {
+    /// Puts a frame behind all others. There must be none behind them yet.
+    pub(super) fn push_behind(&mut self, frame: Frame) {
+        self.len += frame.len();
+        self.behind = Some(frame);
+    }
+
+    /// Whether a frame that was put behind all others has not left yet.
+    pub(super) fn has_behind(&self) -> bool {
+        self.behind.is_some() || self.front_was_behind
+    }
+
+    /// Takes that frame back, unless it is leaving.
+    pub(super) fn drop_behind(&mut self) {
+        if let Some(frame) = self.behind.take() {
+            self.len -= frame.len();
+        }
+    }
+
+    /// Appends up to `len_max` of the waiting bytes to `out` without taking them. What was shown here is what leaves
+    /// next, whatever is put in meanwhile.
+    pub(super) fn gather(&mut self, out: &mut Vec<u8>, len_max: usize) {
+        if self.frames.is_empty()
+            && let Some(frame) = self.behind.take()
+        {
+            self.frames.push_back(frame);
+            self.front_was_behind = true;
+        }
         let mut room = len_max;
         let mut skip = self.front_sent_len;
         for frame in &self.frames {
@@ -58,6 +89,7 @@ impl Outbox {
             }
             left -= rest;
             self.front_sent_len = 0;
+            self.front_was_behind = false;
             self.frames.pop_front();
         }
         // An idle connection keeps no memory of a busy hour.
@@ -66,14 +98,13 @@ impl Outbox {
 
     /// Forgets everything, except what is needed to end the stream between two frames.
     pub(super) fn clear(&mut self) {
-        let started = self.frames.pop_front().filter(|_| self.front_sent_len > 0);
-        *self = Self { front_sent_len: self.front_sent_len, ..Self::default() };
-        match started {
-            Some(frame) => {
-                self.len = frame.len() - self.front_sent_len;
-                self.frames.push_back(frame);
-            }
-            None => self.front_sent_len = 0,
+        let (front_sent_len, front_was_behind) = (self.front_sent_len, self.front_was_behind);
+        let started = self.frames.pop_front().filter(|_| front_sent_len > 0);
+        *self = Self::default();
+        if let Some(frame) = started {
+            self.len = frame.len() - front_sent_len;
+            (self.front_sent_len, self.front_was_behind) = (front_sent_len, front_was_behind);
+            self.frames.push_back(frame);
         }
     }
 }
@@ -82,7 +113,7 @@ impl Outbox {
 mod tests {
     use super::*;
 
-    fn gathered(outbox: &Outbox, len_max: usize) -> Vec<u8> {
+    fn gathered(outbox: &mut Outbox, len_max: usize) -> Vec<u8> {
         let mut out = Vec::new();
         outbox.gather(&mut out, len_max);
         out
@@ -99,7 +130,7 @@ mod tests {
             }
             let mut left = Vec::new();
             while !outbox.is_empty() {
-                let piece = gathered(&outbox, step);
+                let piece = gathered(&mut outbox, step);
                 outbox.sent(piece.len());
                 left.extend(piece);
             }
@@ -114,11 +145,34 @@ mod tests {
         outbox.push(Frame::from_body(b"second"));
         outbox.sent(6);
         outbox.clear();
-        assert_eq!(gathered(&outbox, 100), b"rst");
+        assert_eq!(gathered(&mut outbox, 100), b"rst");
         assert_eq!(outbox.len(), 3);
         outbox.sent(3);
         outbox.push(Frame::from_body(b"x"));
         outbox.clear();
         assert!(outbox.is_empty());
+    }
+
+    #[test]
+    fn what_stands_behind_lets_all_others_go_until_it_has_begun_to_leave() {
+        let mut outbox = Outbox::default();
+        outbox.push_behind(Frame::from_body(b"behind"));
+        outbox.push(Frame::from_body(b"one"));
+        assert_eq!(gathered(&mut outbox, 100), b"\0\0\0\x03one");
+        outbox.push(Frame::from_body(b"two"));
+        outbox.sent(7);
+        assert_eq!(gathered(&mut outbox, 100), b"\0\0\0\x03two");
+        outbox.sent(7);
+        assert!(outbox.has_behind());
+        assert_eq!(gathered(&mut outbox, 100), b"\0\0\0\x06behind");
+        outbox.push(Frame::from_body(b"three"));
+        outbox.sent(5);
+        outbox.drop_behind();
+        assert_eq!(gathered(&mut outbox, 100), b"ehind\0\0\0\x05three", "no frame is torn");
+        outbox.sent(5);
+        assert!(!outbox.has_behind());
+        outbox.push_behind(Frame::from_body(b"taken back"));
+        outbox.drop_behind();
+        assert_eq!((gathered(&mut outbox, 100).len(), outbox.len()), (9, 9));
     }
 }

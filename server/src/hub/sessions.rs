@@ -4,15 +4,15 @@
 //! means. A connection over its limits is put on the doomed list, and the hub ends it: ending touches more
 //! than this table.
 
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
 };
 
 use protocol::{
-    Fingerprint, Frame, FrameDecoder, ServerFrame, State, Username, limits::FRAME_LEN_MAX_BEFORE_LOGIN,
-    time::MonoMs,
+    Fingerprint, Frame, FrameDecoder, ServerFrame, State, TicketId, Username,
+    limits::FRAME_LEN_MAX_BEFORE_LOGIN, time::MonoMs,
 };
 
 use super::{
@@ -32,6 +32,8 @@ pub(super) enum Timer {
     Session(ConnId, Alarm),
     /// Messages for this user have waited too long for his client's acknowledgement.
     Patience(Username),
+    /// Is this relay still used?
+    Relay(TicketId),
 }
 
 /// The alarms of a connection; each is set at most once.
@@ -51,6 +53,8 @@ pub(super) enum Alarm {
     Slow,
     /// The last frames were not fetched.
     Linger,
+    /// Relayed bytes may go on.
+    Relay,
 }
 
 /// How far a connection has come.
@@ -79,6 +83,8 @@ pub(super) struct Session {
     pub(super) binding: Option<[u8; 32]>,
     /// The key of this client, from its `auth` on.
     pub(super) key: Option<Fingerprint>,
+    /// Where others may look for this client.
+    pub(super) addresses: Vec<SocketAddr>,
     /// Who it says it is, from its `auth` on: for the log.
     pub(super) claimed_name: Option<Arc<str>>,
     pub(super) decoder: FrameDecoder,
@@ -173,6 +179,7 @@ impl Sessions {
             stage: Stage::Greeting,
             binding: None,
             key: None,
+            addresses: Vec::new(),
             claimed_name: None,
             decoder: FrameDecoder::new(FRAME_LEN_MAX_BEFORE_LOGIN),
             allowance: Allowance::new(limits.commands_burst, limits.commands_per_second, now),
@@ -262,7 +269,19 @@ impl Sessions {
 
     /// Encodes and sends to one.
     pub(super) fn tell(&mut self, conn: ConnId, frame: &ServerFrame<'_>, now: MonoMs, limits: &Limits) {
-        self.send(conn, frame.encode(), Lane::Direct, now, limits);
+        self.tell_frame(conn, frame.encode(), now, limits);
+    }
+
+    /// Sends to one.
+    pub(super) fn tell_frame(&mut self, conn: ConnId, frame: Frame, now: MonoMs, limits: &Limits) {
+        self.send(conn, frame, Lane::Direct, now, limits);
+    }
+
+    /// Takes the price of something from the client's allowance.
+    pub(super) fn charge(&mut self, conn: ConnId, cost: u64) {
+        if let Some(session) = self.get_mut(conn) {
+            session.allowance.spend(cost);
+        }
     }
 
     /// Sends, or holds the frame back while waiting messages are being delivered. After the goodbye, which is
@@ -300,6 +319,42 @@ impl Sessions {
             }
         }
         self.enforce(conn, now, limits);
+    }
+
+    /// Sends when nothing else waits there. No limit counts it: there is one at a time, and it is short.
+    pub(super) fn send_behind(&mut self, conn: ConnId, frame: Frame) {
+        let Some(session) = self.get_mut(conn) else { return };
+        let len = frame.len();
+        session.outbox.push_behind(frame);
+        let newly = session.lane.is_none();
+        if newly {
+            session.lane = Some(Lane::Bulk);
+        }
+        self.waiting_len += len;
+        if newly {
+            self.bulk.push_back(conn);
+        }
+    }
+
+    /// Whether what was sent behind everything else has not left yet.
+    pub(super) fn has_behind(&self, conn: ConnId) -> bool {
+        self.get(conn).is_some_and(|session| session.outbox.has_behind())
+    }
+
+    /// Takes that back, unless it is leaving.
+    pub(super) fn drop_behind(&mut self, conn: ConnId) {
+        let Some(session) = self.get_mut(conn) else { return };
+        let before = session.outbox.len();
+        session.outbox.drop_behind();
+        let gone = before - session.outbox.len();
+        self.waiting_len -= gone;
+    }
+
+    /// Whether the user is there and nothing waits for him.
+    pub(super) fn is_free(&self, conn: ConnId) -> bool {
+        self.get(conn).is_some_and(|session| {
+            session.user().is_some() && session.held.is_none() && session.outbox.is_empty()
+        })
     }
 
     /// From now on, until [`Sessions::release`], only [`Sessions::send_now`] reaches this connection.
@@ -352,8 +407,8 @@ impl Sessions {
         !(self.direct.is_empty() && self.bulk.is_empty())
     }
 
-    pub(super) fn gather(&self, conn: ConnId, out: &mut Vec<u8>, len_max: usize) {
-        if let Some(session) = self.get(conn) {
+    pub(super) fn gather(&mut self, conn: ConnId, out: &mut Vec<u8>, len_max: usize) {
+        if let Some(session) = self.get_mut(conn) {
             session.outbox.gather(out, len_max);
         }
     }
@@ -427,6 +482,11 @@ impl Sessions {
     /// Sets a timer that belongs to no connection.
     pub(super) fn arm_patience(&mut self, user: Username, at: MonoMs) {
         self.timers.insert(at, Timer::Patience(user));
+    }
+
+    /// Sets a timer that belongs to no connection.
+    pub(super) fn arm_relay(&mut self, ticket: TicketId, at: MonoMs) {
+        self.timers.insert(at, Timer::Relay(ticket));
     }
 
     /// The next timer that is due.

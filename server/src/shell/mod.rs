@@ -18,7 +18,7 @@ use thiserror::Error;
 use crate::{
     credentials::{self, CredentialsError},
     hub::{Credential, Limits},
-    options::{Encryption, Options},
+    options::{Encryption, Options, Relay},
 };
 use identity::IdentityFileError;
 use listeners::{BindError, Listeners};
@@ -93,6 +93,11 @@ pub fn run(options: &Options) -> Result<(), RunError> {
 /// The defaults, but for what the operator has chosen.
 fn limits(options: &Options) -> Limits {
     let defaults = Limits::default();
+    let (relays_max, relays_rate) = match options.relay {
+        Relay::Off => (0, defaults.relays_rate),
+        Relay::Default => (defaults.relays_max, defaults.relays_rate),
+        Relay::Rate(rate) => (defaults.relays_max, u64::from(rate)),
+    };
     Limits {
         lock_out: options.block_duration,
         inactivity: options.timeout,
@@ -101,6 +106,8 @@ fn limits(options: &Options) -> Limits {
         logging_in_per_address_max: options
             .logins_per_address_max
             .unwrap_or(defaults.logging_in_per_address_max),
+        relays_max,
+        relays_rate,
         ..defaults
     }
 }

@@ -31,7 +31,10 @@ impl MemoryStore {
                 }
                 StoreOperation::Block { .. }
                 | StoreOperation::Unblock { .. }
-                | StoreOperation::LastSeen { .. } => {}
+                | StoreOperation::LastSeen { .. }
+                | StoreOperation::RegisterFile(_)
+                | StoreOperation::UnregisterFile { .. }
+                | StoreOperation::SetHolding(_) => {}
             }
         }
     }

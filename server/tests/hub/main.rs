@@ -3,8 +3,11 @@
 // Helpers outside of test functions may fail a test, too.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
+mod files;
 mod goodbye;
 mod order;
 mod patience;
+mod reach;
+mod relay;
 mod rig;
 mod tickets;
