@@ -66,6 +66,8 @@ pub(super) struct Work {
     givers: Givers,
     /// When its last block came.
     pub(super) progress_at: MonoMs,
+    /// Until when it was to be done, when it was taken from somebody slower.
+    pub(super) promised: Option<MonoMs>,
 }
 
 impl Work {
@@ -78,6 +80,7 @@ impl Work {
             out: BTreeMap::new(),
             givers: Givers::default(),
             progress_at: now,
+            promised: None,
         }
     }
 

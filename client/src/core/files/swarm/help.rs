@@ -17,7 +17,7 @@ impl Swarm {
     /// When it is to be looked whether an idle source can help another.
     pub(super) fn help_due(&self) -> Option<MonoMs> {
         let has_idle = self.sources.values().any(|source| source.is_idle && !source.held.is_empty());
-        let can_help = has_idle && !self.work.is_empty() && !self.is_short();
+        let can_help = has_idle && !self.work.is_empty() && !self.is_held_up && !self.is_short();
         can_help.then(|| self.helped_at.after(HELP_EVERY))
     }
 
@@ -92,23 +92,34 @@ impl Swarm {
             let index = ChunkIndex(**chunk);
             let is_asked =
                 work.owner == Some(link) || work.out().any(|(_, asked)| asked.links().any(|l| l == link));
-            let has_failed = self.troubled.get(*chunk).is_some_and(|failed| failed.contains(&helper.user));
+            let has_tried = self
+                .troubled
+                .get(*chunk)
+                .is_some_and(|it| it.liars.contains(&helper.user) || it.restarted.contains(&helper.user));
             let can_begin = helper.held.contains(index)
                 && !is_asked
-                && !has_failed
+                && !has_tried
                 && !self.may_share(helper, **chunk, work);
             if !can_begin {
                 return false;
             }
-            let mine = helper.pace() * blocks(self.manifest.layout().len(index)) + helper.latency();
-            self.is_orphan(index, work) || self.expected(work) > mine * 2 + RESTART_GAIN_MIN
+            self.is_orphan(index, work)
+                || self.expected(work) > self.time_for(helper, index) * 2 + RESTART_GAIN_MIN
         });
         let Some((&chunk, work)) = slow else { return false };
-        let owner = work.owner.and_then(|owner| self.sources.get(&owner)).map(|owner| owner.user.clone());
+        let user = helper.user.clone();
+        let promised = self.now.after(self.time_for(helper, ChunkIndex(chunk)) * 2 + RESTART_GAIN_MIN);
+        let in_time = work.promised.is_some_and(|promised| self.now.after(self.expected(work)) <= promised);
+        let owner = work.owner.filter(|_| in_time).and_then(|owner| self.sources.get(&owner));
+        let owner = owner.map(|owner| owner.user.clone());
         self.abandon(chunk);
-        // He does not get it back, or two could take it from each other for ever.
-        self.troubled.entry(chunk).or_default().extend(owner);
+        let trouble = self.troubled.entry(chunk).or_default();
+        trouble.restarted.insert(user);
+        owner.map(|owner| trouble.restarted.remove(&owner));
         self.begin(ChunkIndex(chunk), link, true);
+        if let Some(work) = self.work.get_mut(&chunk) {
+            work.promised = Some(promised);
+        }
         self.hungry.insert(link);
         true
     }
@@ -116,17 +127,18 @@ impl Swarm {
     /// Whether `helper` may give a part of a chunk that others gave parts of.
     fn may_share(&self, helper: &Source, chunk: u32, work: &Work) -> bool {
         let owner = work.owner.and_then(|owner| self.sources.get(&owner)).map(|owner| &owner.user);
-        let is_apart = |user: &Username| *user == helper.user || self.is_suspect(user);
+        let is_apart = |user: &Username| *user == helper.user || !self.may_mix(user, chunk);
         helper.held.contains(ChunkIndex(chunk))
-            && !self.is_suspect(&helper.user)
+            && self.may_mix(&helper.user, chunk)
             && !self.troubled.contains_key(&chunk)
             && !owner.is_some_and(is_apart)
     }
 
     /// From now on several sources give parts of it.
     fn share_out(&mut self, chunk: u32) {
-        if let Some(work) = self.work.get_mut(&chunk) {
-            work.owner = None;
+        let owner = self.work.get_mut(&chunk).and_then(|work| work.owner.take());
+        if let Some(owner) = owner.and_then(|owner| self.sources.get(&owner)) {
+            self.users.entry(owner.user.clone()).or_default().mixed.insert(chunk);
         }
     }
 
@@ -135,6 +147,11 @@ impl Swarm {
         !work.is_out()
             && work.owner.is_none()
             && !self.sources.values().any(|s| s.held.contains(chunk) && !self.is_suspect(&s.user))
+    }
+
+    /// How long a source would take for a whole chunk.
+    fn time_for(&self, source: &Source, chunk: ChunkIndex) -> Duration {
+        source.pace() * blocks(self.manifest.layout().len(chunk)) + source.latency()
     }
 
     /// How long the rest of a chunk may take: as long as nothing came of it, if that is more.

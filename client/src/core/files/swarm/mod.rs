@@ -18,8 +18,10 @@
 mod chunk;
 mod figures;
 mod help;
+mod output;
 mod picker;
 mod plan;
+mod release;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -36,6 +38,7 @@ use protocol::{ChunkIndex, ChunkSet, Manifest, NoBlockReason, Username, random::
 use crate::core::peers::LinkId;
 
 pub(in crate::core) use figures::Figures;
+pub(in crate::core) use output::{Status, SwarmOutput};
 pub(in crate::core) use user::ExpelReason;
 
 use chunk::{BLOCK_LEN, Givers, Work};
@@ -46,74 +49,15 @@ use user::User;
 
 /// How long a source that did not answer is set aside.
 const STALL_REST: Duration = Duration::from_secs(10);
-/// Half done chunks that are kept for others; more are thrown away rather than looked through for every block.
-const OPEN_MAX: usize = 64;
 
-/// What the swarm wants done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::core) enum SwarmOutput {
-    /// Ask for a block.
-    Request {
-        /// Whom.
-        link: LinkId,
-        /// Which chunk.
-        chunk: ChunkIndex,
-        /// From which byte of the chunk on.
-        offset: u64,
-        /// How many bytes.
-        len: u32,
-    },
-    /// Take a request back.
-    Cancel {
-        /// From whom.
-        link: LinkId,
-        /// Which chunk.
-        chunk: ChunkIndex,
-        /// From which byte of the chunk on.
-        offset: u64,
-    },
-    /// Write a part of a chunk, over what may be there.
-    Write {
-        /// Which chunk.
-        chunk: ChunkIndex,
-        /// From which byte of the chunk on.
-        offset: u64,
-        /// What.
-        bytes: Vec<u8>,
-    },
-    /// Everything of that chunk was written before this: is it right?
-    Verify {
-        /// Which chunk.
-        chunk: ChunkIndex,
-    },
-    /// That chunk was found right.
-    Held {
-        /// Which chunk.
-        chunk: ChunkIndex,
-    },
-    /// Nothing is asked of that user any more.
-    Expel {
-        /// The link, one of his.
-        link: LinkId,
-        /// Who.
-        user: Username,
-        /// Why.
-        reason: ExpelReason,
-    },
-}
-
-/// How a download stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::core) enum Status {
-    /// Something is on its way, or may be asked for.
-    Working,
-    /// All that was wanted is held.
-    Done,
-    /// No source has what is missing, and all the rest is done.
-    Starved {
-        /// Wanted and not held.
-        missing: ChunkSet,
-    },
+/// What is known of a chunk that went wrong, or that was begun anew because it was too slow.
+#[derive(Debug, Default)]
+struct Trouble {
+    /// Who gave it wrong: they are asked last.
+    liars: BTreeSet<Username>,
+    /// Who began it anew instead of others, and was not as quick as it seemed: each once, or two could take it
+    /// from each other for ever.
+    restarted: BTreeSet<Username>,
 }
 
 /// One download.
@@ -129,8 +73,8 @@ pub(in crate::core) struct Swarm {
     /// Chunks in work of which anybody may be asked for a block.
     open: BTreeSet<u32>,
     verifying: BTreeMap<u32, Givers>,
-    /// Chunks that went wrong, with those who gave them wrong or too slowly: fetched from one source at a time.
-    troubled: BTreeMap<u32, BTreeSet<Username>>,
+    /// Chunks that are fetched from one source at a time.
+    troubled: BTreeMap<u32, Trouble>,
     sources: BTreeMap<LinkId, Source>,
     users: BTreeMap<Username, User>,
     /// Sources that may have room for requests.
@@ -138,6 +82,8 @@ pub(in crate::core) struct Swarm {
     /// Who was served last when there was not enough for all.
     served: LinkId,
     helped_at: MonoMs,
+    /// As many chunks are in work as may be.
+    is_held_up: bool,
     /// Bytes asked for.
     in_flight: u64,
     /// Bytes on their way to the disk.
@@ -176,6 +122,7 @@ impl Swarm {
             hungry: BTreeSet::new(),
             served: LinkId(0),
             helped_at: MonoMs::default(),
+            is_held_up: false,
             in_flight: 0,
             unwritten: 0,
             allowance: None,
@@ -225,8 +172,10 @@ impl Swarm {
         if held.chunks() != source.held.chunks() {
             return;
         }
-        self.picker.lost(source.held.iter());
-        self.picker.gained(held.iter());
+        if !source.is_hopeless {
+            self.picker.lost(source.held.iter());
+            self.picker.gained(held.iter());
+        }
         source.held = held;
         source.queue.extend();
         let lost: Vec<_> = source
@@ -259,6 +208,9 @@ impl Swarm {
         };
         let answered = if rest == 0 { source.answered(chunk, block, len, now) } else { Answered::Unasked };
         let user = source.user.clone();
+        if matches!(answered, Answered::Asked { .. }) && core::mem::take(&mut source.is_hopeless) {
+            self.picker.gained(source.held.iter());
+        }
         self.hungry.insert(link);
         match answered {
             Answered::Asked { len: asked_len } if asked_len == len => {
@@ -295,10 +247,14 @@ impl Swarm {
         let Some(len) = source.refused(chunk, block, now) else { return };
         self.in_flight -= len;
         match reason {
-            NoBlockReason::Busy => source.busy(now),
+            NoBlockReason::Busy => {
+                if source.busy(now) && !core::mem::replace(&mut source.is_hopeless, true) {
+                    self.picker.lost(source.held.iter());
+                }
+            }
             NoBlockReason::Gone => {
                 let chunk = ChunkIndex(chunk);
-                if source.held.remove(chunk) {
+                if source.held.remove(chunk) && !source.is_hopeless {
                     self.picker.lost(core::iter::once(chunk));
                 }
             }
@@ -311,6 +267,7 @@ impl Swarm {
     pub(in crate::core) fn verified(&mut self, chunk: ChunkIndex, right: bool, now: MonoMs) {
         self.now = now;
         let Some(givers) = self.verifying.remove(&chunk.0) else { return };
+        self.unmix(chunk.0);
         let len = givers.len();
         self.figures.unverified -= len;
         if right {
@@ -325,9 +282,11 @@ impl Swarm {
         } else {
             self.figures.wasted += len;
             self.free(chunk);
-            let liars = self.troubled.entry(chunk.0).or_default();
+            let trouble = self.troubled.entry(chunk.0).or_default();
+            // Wrong chunks are few, because each costs a strike: the quick may come to help once more.
+            trouble.restarted.clear();
             if let Some(liar) = givers.only() {
-                liars.insert(liar.clone());
+                trouble.liars.insert(liar.clone());
                 self.offends(liar, ExpelReason::WrongChunks);
             } else {
                 for (user, _) in givers.iter() {
@@ -335,7 +294,7 @@ impl Swarm {
                 }
             }
         }
-        if self.has_most_work() || !right {
+        if self.is_relieved() {
             self.wake_all();
         }
     }
@@ -436,118 +395,6 @@ impl Swarm {
         }
     }
 
-    /// A block is not on its way from `link` any more.
-    fn give_back(&mut self, link: LinkId, chunk: u32, block: u64, is_busy: bool) {
-        let Some(source) = self.sources.get_mut(&link) else { return };
-        let Some(work) = self.work.get_mut(&chunk) else { return };
-        work.give_back(block, link);
-        if work.owner != Some(link) {
-            return self.reopen(chunk);
-        }
-        source.current.insert(chunk);
-        // What must not be mixed waits a little rather than be thrown away, unless somebody else has nothing to do.
-        let waits = is_busy && work.givers().len() > 0 && self.is_apart(link, chunk);
-        if !waits {
-            self.withdraw(link, Some(chunk));
-        }
-    }
-
-    /// Takes back what was asked of a source, of one chunk or of all, so that others may be asked.
-    fn withdraw(&mut self, link: LinkId, chunk: Option<u32>) {
-        let Some(source) = self.sources.get_mut(&link) else { return };
-        let asked = source.asked(chunk);
-        let mut chunks: BTreeSet<u32> = asked.iter().map(|&(chunk, _)| chunk).collect();
-        match chunk {
-            Some(chunk) if source.current.remove(&chunk) => chunks.extend([chunk]),
-            Some(_) => {}
-            None => chunks.append(&mut source.current),
-        }
-        for (chunk, block) in asked {
-            self.cancel(link, chunk, block);
-            if let Some(work) = self.work.get_mut(&chunk) {
-                work.give_back(block, link);
-            }
-        }
-        for chunk in chunks {
-            match self.work.get(&chunk) {
-                Some(work) if work.owner == Some(link) => self.disown(link, chunk),
-                _ => self.reopen(chunk),
-            }
-        }
-        self.wake_all();
-    }
-
-    /// The only source of a chunk goes on with it no more. What came of it is kept for others to complete,
-    /// unless that would mix what must stay apart.
-    fn disown(&mut self, link: LinkId, chunk: u32) {
-        let is_apart = self.is_apart(link, chunk) || self.open.len() >= OPEN_MAX;
-        let Some(work) = self.work.get_mut(&chunk) else { return };
-        work.owner = None;
-        match work.givers().only().cloned().filter(|_| is_apart) {
-            Some(owner) => {
-                self.abandon(chunk);
-                self.offends(&owner, ExpelReason::LetDown);
-            }
-            None => self.reopen(chunk),
-        }
-    }
-
-    /// Whether nobody else may give a part of what that source gives of that chunk.
-    fn is_apart(&self, link: LinkId, chunk: u32) -> bool {
-        self.troubled.contains_key(&chunk)
-            || self.sources.get(&link).is_some_and(|source| self.is_suspect(&source.user))
-    }
-
-    /// Blocks of a shared chunk are to be asked for again.
-    fn reopen(&mut self, chunk: u32) {
-        let Some(work) = self.work.get(&chunk) else { return };
-        if work.is_out() || work.givers().len() > 0 {
-            if work.owner.is_none() && work.has_unasked() {
-                self.open.insert(chunk);
-                self.wake_all();
-            }
-        } else {
-            self.abandon(chunk);
-        }
-    }
-
-    /// Throws away what came of a chunk.
-    fn abandon(&mut self, chunk: u32) {
-        let Some(work) = self.work.remove(&chunk) else { return };
-        for (block, asked) in work.out() {
-            for link in asked.links() {
-                self.cancel(link, chunk, block);
-            }
-        }
-        for source in self.sources.values_mut() {
-            source.current.remove(&chunk);
-        }
-        self.open.remove(&chunk);
-        self.figures.unverified -= work.givers().len();
-        self.figures.wasted += work.givers().len();
-        self.free(ChunkIndex(chunk));
-    }
-
-    /// Nobody works at that chunk any more.
-    fn free(&mut self, chunk: ChunkIndex) {
-        self.picker.insert(chunk);
-        for source in self.sources.values_mut().filter(|source| source.held.contains(chunk)) {
-            source.queue.push(chunk);
-        }
-        self.wake_all();
-    }
-
-    /// Takes a request back. The chunk's own account of it is the caller's.
-    fn cancel(&mut self, link: LinkId, chunk: u32, block: u64) {
-        let Some(source) = self.sources.get_mut(&link) else { return };
-        let Some(len) = source.cancel(chunk, block) else { return };
-        self.in_flight -= len;
-        if !source.is_gone {
-            let (chunk, offset) = (ChunkIndex(chunk), block * BLOCK_LEN);
-            self.outputs.push_back(SwarmOutput::Cancel { link, chunk, offset });
-        }
-    }
-
     fn stalled(&mut self, link: LinkId) {
         let Some(source) = self.sources.get_mut(&link) else { return };
         source.rest(STALL_REST, self.now);
@@ -569,10 +416,20 @@ impl Swarm {
 
     fn remove_source(&mut self, link: LinkId) {
         self.withdraw(link, None);
-        if let Some(source) = self.sources.remove(&link) {
+        if let Some(source) = self.sources.remove(&link).filter(|source| !source.is_hopeless) {
             self.picker.lost(source.held.iter());
         }
         self.hungry.remove(&link);
+    }
+
+    fn may_mix(&self, user: &Username, chunk: u32) -> bool {
+        self.users.get(user).is_none_or(|user| user.may_mix(chunk))
+    }
+
+    fn unmix(&mut self, chunk: u32) {
+        for user in self.users.values_mut() {
+            user.mixed.remove(&chunk);
+        }
     }
 
     fn is_suspect(&self, user: &Username) -> bool {

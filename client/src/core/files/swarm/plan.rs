@@ -52,8 +52,16 @@ impl Swarm {
         self.in_flight + self.unwritten + len > IN_FLIGHT_MAX || self.allowance.is_some_and(|left| left < len)
     }
 
-    pub(super) fn has_most_work(&self) -> bool {
-        self.work.len() + self.verifying.len() + 1 >= WORK_MAX
+    /// Whether sources had to wait for room for another chunk, and need not any more. There is room for a
+    /// thousand by then, so that they are not all looked at for each.
+    pub(super) fn is_relieved(&mut self) -> bool {
+        let is_relieved = self.is_held_up && self.work_count() <= WORK_MAX / 4 * 3;
+        self.is_held_up &= !is_relieved;
+        is_relieved
+    }
+
+    fn work_count(&self) -> usize {
+        self.work.len() + self.verifying.len()
     }
 
     /// Begins a chunk. With `alone` nobody else is asked for it.
@@ -69,10 +77,14 @@ impl Swarm {
     }
 
     /// Whether the turn is that source's, to give a chunk that went wrong: first those are asked who are above
-    /// suspicion, last those who gave it wrong.
+    /// suspicion, then those who were too slow, last those who gave it wrong.
     pub(super) fn is_turn_of(&self, link: LinkId, chunk: ChunkIndex) -> bool {
-        let liars = self.troubled.get(&chunk.0);
-        let doubt = |user| (liars.is_some_and(|liars| liars.contains(user)), self.is_suspect(user));
+        let trouble = self.troubled.get(&chunk.0);
+        let doubt = |user| {
+            let (lied, failed) =
+                trouble.map_or((false, false), |it| (it.liars.contains(user), it.restarted.contains(user)));
+            (lied, failed, self.is_suspect(user))
+        };
         let Some(source) = self.sources.get(&link) else { return false };
         let mine = doubt(&source.user);
         !self
@@ -84,6 +96,9 @@ impl Swarm {
     pub(super) fn request(&mut self, link: LinkId, chunk: u32, block: u64) {
         let Some(work) = self.work.get(&chunk) else { return };
         let Some(source) = self.sources.get_mut(&link) else { return };
+        if work.owner.is_none() {
+            self.users.entry(source.user.clone()).or_default().mixed.insert(chunk);
+        }
         let len = work.block_len(block);
         source.ask(chunk, block, len, self.now);
         self.in_flight += len;
@@ -121,12 +136,15 @@ impl Swarm {
         if let Some(&chunk) = source.current.first() {
             return Some(chunk);
         }
-        let is_suspect = self.is_suspect(&source.user);
-        let shared = self.open.iter().find(|&&chunk| source.held.contains(ChunkIndex(chunk)));
-        if let Some(&chunk) = shared.filter(|_| !is_suspect) {
-            return Some(chunk);
+        let shared = self
+            .open
+            .iter()
+            .find(|&&chunk| source.held.contains(ChunkIndex(chunk)) && self.may_mix(&source.user, chunk));
+        if shared.is_some() {
+            return shared.copied();
         }
-        if self.has_most_work() {
+        if self.work_count() >= WORK_MAX {
+            self.is_held_up = true;
             return None;
         }
         let again = self.troubled.keys().map(|&chunk| ChunkIndex(chunk)).find(|&chunk| {
@@ -140,7 +158,10 @@ impl Swarm {
             let source = self.sources.get_mut(&link)?;
             let chunk = self.picker.pick(&mut source.queue, &source.held, self.now)?;
             if !self.troubled.contains_key(&chunk.0) {
-                self.begin(chunk, link, is_suspect || self.manifest.layout().len(chunk) <= SMALL_LEN_MAX);
+                let is_small = self.manifest.layout().len(chunk) <= SMALL_LEN_MAX;
+                let user = &source.user;
+                let is_alone = is_small || self.users.get(user).is_some_and(|user| !user.may_mix(chunk.0));
+                self.begin(chunk, link, is_alone);
                 return Some(chunk.0);
             }
         }

@@ -20,11 +20,14 @@ const WINDOW_MAX: usize = 64;
 const LATENCY_AIM: Duration = Duration::from_millis(400);
 /// Taken for a source that has sent no block yet.
 const LATENCY_FIRST: Duration = Duration::from_millis(500);
+const PACE_FIRST: Duration = Duration::from_millis(125);
 /// How long a source may take for a block.
 const STALL: Duration = Duration::from_secs(20);
 /// How long a busy source is left alone: twice as long each time that it still is.
 const BUSY_REST: Duration = Duration::from_secs(2);
 const BUSY_REST_MAX: Duration = Duration::from_secs(8);
+/// A source that was nothing but busy for so long is not waited for, though it is still asked.
+const BUSY_MAX: Duration = Duration::from_secs(60);
 /// Requests taken back whose blocks may still come; a source that sends older ones is taken for a bad one.
 const CANCELLED_MAX: usize = 256;
 
@@ -60,15 +63,18 @@ pub(super) struct Source {
     pub(super) is_idle: bool,
     /// The link is no more: requests need not be taken back there.
     pub(super) is_gone: bool,
+    /// It was busy for so long that its chunks do not count as to be had.
+    pub(super) is_hopeless: bool,
     asks: BTreeMap<(u32, u64), Ask>,
     asked_len: u64,
     window: usize,
     latency: Option<Duration>,
-    /// Time per block, whatever the pipeline's length.
+    /// Time between two blocks.
     pace: Duration,
     progress_at: MonoMs,
     rests_until: Option<MonoMs>,
     busy_rest: Duration,
+    busy_since: Option<MonoMs>,
     cancelled: VecDeque<(u32, u64)>,
 }
 
@@ -81,14 +87,16 @@ impl Source {
             current: BTreeSet::new(),
             is_idle: false,
             is_gone: false,
+            is_hopeless: false,
             asks: BTreeMap::new(),
             asked_len: 0,
             window: WINDOW_FIRST,
             latency: None,
-            pace: Duration::ZERO,
+            pace: PACE_FIRST,
             progress_at: MonoMs::default(),
             rests_until: None,
             busy_rest: BUSY_REST,
+            busy_since: None,
             cancelled: VecDeque::new(),
         }
     }
@@ -158,11 +166,13 @@ impl Source {
         Some(ask.len)
     }
 
-    pub(super) fn busy(&mut self, now: MonoMs) {
+    /// Lets it alone for a while. Whether it was busy for too long.
+    pub(super) fn busy(&mut self, now: MonoMs) -> bool {
         if self.rests_until.is_none() {
             self.rest(self.busy_rest, now);
             self.busy_rest = (self.busy_rest * 2).min(BUSY_REST_MAX);
         }
+        now.since(*self.busy_since.get_or_insert(now)) >= BUSY_MAX
     }
 
     pub(super) fn rest(&mut self, span: Duration, now: MonoMs) {
@@ -191,6 +201,7 @@ impl Source {
         self.latency.unwrap_or(LATENCY_FIRST)
     }
 
+    /// How long a block takes when several are out.
     pub(super) fn pace(&self) -> Duration {
         self.pace
     }
@@ -210,12 +221,14 @@ impl Source {
         } else if took > LATENCY_AIM * 2 {
             self.window = (self.window - 1).max(WINDOW_MIN);
         }
-        self.pace = match self.latency {
-            Some(_) => (self.pace * 3 + took / ask.depth) / 4,
-            None => took / ask.depth,
-        };
+        // The first of several also waited for the way there and back.
+        if ask.depth > 1 || self.latency.is_none() {
+            let gap = now.since(self.progress_at.max(ask.at));
+            self.pace = if self.latency.is_some() { (self.pace * 7 + gap) / 8 } else { gap };
+        }
         self.latency = Some(self.latency.map_or(took, |latency| (latency * 3 + took) / 4));
         self.progress_at = now;
         self.busy_rest = BUSY_REST;
+        self.busy_since = None;
     }
 }

@@ -3,12 +3,16 @@
 //! Owns how much is forgiven. Must not know links.
 
 use core::time::Duration;
+use std::collections::BTreeSet;
 
 use protocol::time::MonoMs;
 use thiserror::Error;
 
 /// Two stalls within this time are one too many; over hours everybody's line fails now and then.
 const STALLS_APART: Duration = Duration::from_secs(600);
+
+/// Chunks not yet checked to which a user and others gave: more could go wrong before he is found out.
+const MIXED_MAX: usize = 4;
 
 /// Why a user is asked for nothing more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -43,6 +47,8 @@ pub(super) struct User {
     /// He gave a part of a chunk that was wrong, and so did others: no chunk is shared with him any more, so
     /// that the next wrong one shows who lied.
     pub(super) is_suspect: bool,
+    /// Chunks that are not checked yet and that he shares with others.
+    pub(super) mixed: BTreeSet<u32>,
     pub(super) expelled: Option<ExpelReason>,
     wrong_chunks: u8,
     bad_blocks: u8,
@@ -52,6 +58,11 @@ pub(super) struct User {
 }
 
 impl User {
+    /// Whether he may share that chunk with others.
+    pub(super) fn may_mix(&self, chunk: u32) -> bool {
+        !self.is_suspect && (self.mixed.len() < MIXED_MAX || self.mixed.contains(&chunk))
+    }
+
     /// Whether that was once too often.
     pub(super) fn offends(&mut self, reason: ExpelReason, now: MonoMs) -> bool {
         if reason == ExpelReason::Stalled {
