@@ -262,7 +262,7 @@ fn chat_goes_before_relayed_bytes_whichever_came_first() {
 #[test]
 fn relayed_bytes_do_not_overtake_what_is_held_back_behind_waiting_messages() {
     let mut rig = Rig::new(Limits::default());
-    let ada = rig.log_in(0, "ada");
+    let ada = rig.log_in("ada");
     let message = ClientFrame::Message {
         request: RequestId(1),
         to: "grace".parse().unwrap(),
@@ -272,7 +272,7 @@ fn relayed_bytes_do_not_overtake_what_is_held_back_behind_waiting_messages() {
     throw(&mut rig, ada, &message);
     rig.settle(true);
     // The store has not yet been read for her.
-    let grace = rig.log_in(1, "grace");
+    let grace = rig.log_in("grace");
     rig.heard(ada);
     let (ticket, _) = invite(&mut rig, ada, "grace");
     assert!(rig.say(ada, &ClientFrame::Relay { ticket })[0].starts_with("relay "));
