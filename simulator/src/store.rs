@@ -96,7 +96,7 @@ impl Store {
 
     fn apply(&mut self, operation: StoreOperation) {
         match operation {
-            StoreOperation::Keep { to, message } => {
+            StoreOperation::Keep { to, message, .. } => {
                 if self.sabotage != Some(Sabotage::StoreForgets) {
                     self.mailboxes.entry(to).or_default().insert(message.sequence, message);
                 }
@@ -114,7 +114,7 @@ impl Store {
                     list.remove(&user);
                 }
             }
-            StoreOperation::LastSeen { .. } => {}
+            _ => {}
         }
     }
 

@@ -9,7 +9,10 @@ use protocol::{
     time::UnixMs,
 };
 
-use super::accounts::{Credential, Password};
+use super::{
+    accounts::{Credential, Password},
+    durable::{KnownId, Tried, TriesRecord},
+};
 
 /// A connection: the slot it has in the shell's slab, and how often that slot was used before. A number of a
 /// connection that is gone hits nobody.
@@ -155,7 +158,11 @@ pub enum StoreOperation {
         to: Username,
         /// The message.
         message: StoredMessage,
+        /// How it is known when it comes again. Kept and known, or neither.
+        known: KnownId,
     },
+    /// Know a message that was not kept when it comes again.
+    Remember(KnownId),
     /// The recipient has it.
     Drop {
         /// The recipient.
@@ -177,12 +184,26 @@ pub enum StoreOperation {
         /// Who is taken off it.
         user: Username,
     },
-    /// A user left.
+    /// A user came or left.
     LastSeen {
         /// Who.
         user: Username,
         /// When.
         at: UnixMs,
+        /// Whether he came. If nothing more is heard of him, he left when the server was last alive.
+        online: bool,
+    },
+    /// The server is alive, with users online.
+    Alive {
+        /// When.
+        at: UnixMs,
+    },
+    /// Wrong passwords; none and no lock: forget the name.
+    Tries {
+        /// Of whom.
+        who: Tried,
+        /// What counts from now on.
+        record: TriesRecord,
     },
 }
 

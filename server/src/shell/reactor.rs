@@ -5,15 +5,10 @@
 //! for it.
 
 use core::time::Duration;
-use std::{
-    collections::{BTreeMap, VecDeque},
-    io,
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{collections::VecDeque, io, path::PathBuf, sync::Arc};
 
 use mio::{Events, Poll, Token, Waker};
-use protocol::{Username, time::Now, transport::Progress};
+use protocol::{time::Now, transport::Progress};
 use rustls::ServerConfig;
 
 use super::{
@@ -22,11 +17,12 @@ use super::{
     deriver::{Deriver, Job},
     listeners::{Accepted, Listeners},
     signals::{Signal, Signals},
-    store::MemoryStore,
+    store::{Done, Job as StoreJob, StoreThread},
 };
 use crate::{
     credentials,
-    hub::{ConnId, Credential, Effect, Hub, Input, Lane, Limits},
+    hub::{ConnId, Effect, Hub, Input, Lane},
+    store::Store,
 };
 
 const WAKER: Token = Token(0);
@@ -52,7 +48,7 @@ pub(super) struct Reactor {
     first_connection: usize,
     signals: Signals,
     deriver: Deriver,
-    store: MemoryStore,
+    store: StoreThread,
     credentials: PathBuf,
     /// Listeners that may have more to accept.
     acceptable: Vec<bool>,
@@ -70,29 +66,27 @@ impl Reactor {
     pub(super) fn new(
         mut listeners: Listeners,
         tls: Option<Arc<ServerConfig>>,
-        limits: Limits,
-        credentials: BTreeMap<Username, Credential>,
-        seed: [u8; 32],
-        credentials_path: PathBuf,
+        clock: Clock,
+        hub: Hub,
+        store: Store,
+        credentials: PathBuf,
     ) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let signals = Signals::register(poll.registry(), SIGNALS)?;
         listeners.register(poll.registry(), FIRST_LISTENER)?;
-        let clock = Clock::start();
-        let hub = Hub::new(limits, credentials, seed, clock.read());
         Ok(Self {
             first_connection: FIRST_LISTENER + listeners.len(),
             acceptable: vec![false; listeners.len()],
-            deriver: Deriver::start(waker)?,
-            store: MemoryStore::default(),
+            deriver: Deriver::start(Arc::clone(&waker))?,
+            store: StoreThread::start(store, waker)?,
             connections: Connections::new(tls),
             readable: VecDeque::new(),
             writable: VecDeque::new(),
             exhausted: false,
             buffer: vec![0; READ_LEN_MAX],
             stopped: false,
-            credentials: credentials_path,
+            credentials,
             poll,
             clock,
             hub,
@@ -140,8 +134,15 @@ impl Reactor {
             let input = Input::Derived { name: done.name, job: done.number, verifier: done.verifier };
             self.hub.handle_input(now, input);
         }
+        while let Some(done) = self.store.finished() {
+            let input = match done {
+                Done::Committed { batch, durable } => Input::Committed { batch, durable },
+                Done::Loaded { conn, page } => Input::Loaded { conn, page },
+            };
+            self.hub.handle_input(now, input);
+        }
         self.hub.handle_timeout(now);
-        self.carry_out(now);
+        self.carry_out();
         self.write(now);
         self.connections.free();
     }
@@ -268,8 +269,8 @@ impl Reactor {
         }
     }
 
-    /// Carries out what the hub asks for, and hands it what that brings, until it asks for nothing more.
-    fn carry_out(&mut self, now: Now) {
+    /// Carries out what the hub asks for, until it asks for nothing more.
+    fn carry_out(&mut self) {
         while let Some(effect) = self.hub.poll_output() {
             match effect {
                 Effect::Read { conn, wanted } => {
@@ -290,12 +291,10 @@ impl Reactor {
                     self.deriver.start_job(Job { name, number: job, password, salt, iterations });
                 }
                 Effect::Commit { batch, operations } => {
-                    self.store.commit(operations);
-                    self.hub.handle_input(now, Input::Committed { batch, durable: true });
+                    self.store.start_job(StoreJob::Commit { batch, operations });
                 }
                 Effect::Load { conn, user, after, len_max } => {
-                    let page = Some(self.store.load(&user, after, len_max));
-                    self.hub.handle_input(now, Input::Loaded { conn, page });
+                    self.store.start_job(StoreJob::Load { conn, user, after, len_max });
                 }
                 Effect::Stopped => {
                     log::info!("stopped");
@@ -323,7 +322,7 @@ impl Reactor {
     /// Room in an outbox can let requests go on that waited for it, so this goes on until nothing is left.
     fn flush_direct(&mut self, now: Now) {
         loop {
-            self.carry_out(now);
+            self.carry_out();
             let Some(mut conn) = self.hub.next_dirty(Lane::Direct) else { return };
             loop {
                 self.flush(now, conn);
