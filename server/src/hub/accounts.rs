@@ -205,6 +205,10 @@ impl Accounts {
         let Some(lock_out) = self.lock_out else { return };
         for (who, record) in tries {
             let tries = Tries::recover(record, lock_out, now);
+            if tries.record(now) != record {
+                // Over, or cut short: the next process must not begin it anew.
+                ledger.note(StoreOperation::Tries { who: who.clone(), record: tries.record(now) });
+            }
             match &who {
                 Tried::Account(user) => match self.known.get_mut(user) {
                     Some(account) => account.tries = tries,
@@ -219,14 +223,15 @@ impl Accounts {
         }
     }
 
-    /// The wall clock was set: the ends of locks are written down anew, as it shows them now.
-    pub(super) fn note_locks(&self, ledger: &mut Ledger, now: Now) {
-        let known = self.known.iter().map(|(user, account)| (Tried::Account(user.clone()), &account.tries));
-        let ghosts = self.ghosts.iter().map(|(&ghost, tries)| (Tried::Ghost(ghost), tries));
-        for (who, tries) in known.chain(ghosts) {
-            if tries.locked_until.is_some_and(|until| now.mono < until) {
-                ledger.note(StoreOperation::Tries { who, record: tries.record(now) });
-            }
+    /// The wall clock was set, or the monotonic one went on alone: the ends of locks are written down anew, as the
+    /// wall clock shows them now, and those that are over are forgotten.
+    pub(super) fn note_locks(&mut self, ledger: &mut Ledger, now: Now) {
+        let known =
+            self.known.iter_mut().map(|(user, account)| (Tried::Account(user.clone()), &mut account.tries));
+        let ghosts = self.ghosts.iter_mut().map(|(&ghost, tries)| (Tried::Ghost(ghost), tries));
+        for (who, tries) in known.chain(ghosts).filter(|(_, tries)| tries.locked_until.is_some()) {
+            tries.locked_until = tries.locked_until.filter(|&until| now.mono < until);
+            ledger.note(StoreOperation::Tries { who, record: tries.record(now) });
         }
     }
 
