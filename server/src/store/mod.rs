@@ -39,7 +39,7 @@ const LOCK_NAME: &str = "parlour.lock";
 const BUSY_PATIENCE: Duration = Duration::from_secs(1);
 /// A database up to this size is looked through at the start; that takes less than half a second. A larger one is
 /// left to `parlour-server check`.
-const LOOKED_THROUGH_LEN_MAX: i64 = 64 * 1024 * 1024;
+const LOOKED_THROUGH_LEN_MAX: i64 = 32 * 1024 * 1024;
 /// The write-ahead log is cut to this after a burst has made it longer.
 const LOG_LEN_MAX: i64 = 64 * 1024 * 1024;
 /// Statements that are kept ready; there are fewer.

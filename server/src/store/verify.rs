@@ -35,7 +35,7 @@ const CONTRADICTIONS: &[(&str, &str)] = &[
     ("SELECT 1 FROM messages WHERE sequence < 1", "a message has no place in the order"),
     ("SELECT 1 FROM messages GROUP BY recipient, sender, id HAVING count(*) > 1", "a message waits twice"),
     ("SELECT 1 FROM blocks WHERE user = blocked", "a user blocks himself"),
-    ("SELECT 1 FROM server HAVING count(*) <> 1", "the table 'server' has not one row"),
+    ("SELECT 1 WHERE (SELECT count(*) FROM server) <> 1", "the table 'server' has not one row"),
 ];
 
 /// Looks at everything in the database of a folder, and changes nothing. A server may be using it.
@@ -77,7 +77,7 @@ pub(super) fn look_through(connection: &Connection, path: &Path, len_max: i64) -
     if len > len_max {
         return Ok(());
     }
-    complain(connection, path, "PRAGMA quick_check(1)")
+    complain(connection, path, "PRAGMA integrity_check(1)")
 }
 
 fn complain(connection: &Connection, path: &Path, pragma: &str) -> Result<(), StoreError> {

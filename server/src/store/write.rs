@@ -28,9 +28,10 @@ pub(super) fn apply(connection: &Connection, operation: &StoreOperation) -> rusq
             remember(connection, known)
         }
         StoreOperation::Remember(known) => remember(connection, known),
-        StoreOperation::Drop { sequence, .. } => {
-            run("DELETE FROM messages WHERE sequence = ?1", params![integer(sequence.0)])
-        }
+        StoreOperation::Drop { to, sequence } => run(
+            "DELETE FROM messages WHERE sequence = ?1 AND recipient = ?2",
+            params![integer(sequence.0), to.as_str()],
+        ),
         StoreOperation::Block { by, user } => {
             run("INSERT OR IGNORE INTO blocks VALUES (?1, ?2)", params![by.as_str(), user.as_str()])
         }
