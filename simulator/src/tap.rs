@@ -222,6 +222,17 @@ struct Count {
 }
 
 impl LockOuts {
+    /// The server begins anew, with these counts.
+    pub(crate) fn recover(&mut self, counts: impl Iterator<Item = (String, u32, Option<MonoMs>)>) {
+        let count = |(name, wrong, locked_until)| (name, Count { wrong, locked_until });
+        self.names = counts.map(count).collect();
+    }
+
+    /// Names with a lock, and when it ends.
+    pub(crate) fn locks(&self) -> impl Iterator<Item = (&str, MonoMs)> {
+        self.names.iter().filter_map(|(name, count)| Some((name.as_str(), count.locked_until?)))
+    }
+
     /// Forgets a name whose account was taken away or given back.
     pub(crate) fn forget(&mut self, name: &Username) {
         self.names.remove(name.as_str());

@@ -9,8 +9,9 @@ use protocol::{ErrorCode, MessageId, RequestId, ServerFrame, Username, limits::T
 use super::{
     accounts::Accounts,
     blocks::Blocks,
+    durable::KnownFate,
     effect::StoreOperation,
-    known_ids::{Fate, Waiter},
+    known_ids::{Digest, Waiter},
     ledger::Promise,
     post::{Desk, Letter, PostOffice},
     presence::{Presence, by_len},
@@ -43,7 +44,8 @@ pub(super) fn message(
         post.post(desk, &letter, asker.waiter)
     });
     if let Err(code) = checked {
-        desk.refuse(asker.waiter, code);
+        let known = (asker.user, id, Digest::of(Some(to), text));
+        post.refuse(desk, known, asker.waiter, code);
     }
 }
 
@@ -54,8 +56,12 @@ pub(super) fn broadcast(
     asker: &Asker<'_>,
     (id, text): (MessageId, &str),
 ) {
-    match check_text(text).and_then(|()| post.known_broadcast(asker.user, id, text)) {
-        Err(code) => return desk.refuse(asker.waiter, code),
+    let checked = check_text(text).and_then(|()| post.known_broadcast(asker.user, id, text));
+    match checked {
+        Err(code) => {
+            let known = (asker.user, id, Digest::of(None, text));
+            return post.refuse(desk, known, asker.waiter, code);
+        }
         Ok(Some(fate)) => return desk.tell_fate(asker.waiter, fate),
         Ok(None) => {}
     }
@@ -72,9 +78,9 @@ pub(super) fn broadcast(
             desk.sessions.send(conn, frame.clone(), Lane::Bulk, desk.now.mono, desk.limits);
         }
     }
-    let fate = Fate::Sent { recipients, blocked };
-    post.remember_broadcast(asker.user, id, text, fate, desk.limits);
-    desk.tell_fate(asker.waiter, fate);
+    let fate = KnownFate::Sent { recipients, blocked };
+    post.remember_broadcast(desk, asker.user, id, text, fate);
+    desk.tell_fate(asker.waiter, fate.into());
 }
 
 pub(super) fn whoelse(desk: &mut Desk<'_>, presence: &Presence, asker: &Asker<'_>) {

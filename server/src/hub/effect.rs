@@ -11,6 +11,7 @@ use protocol::{
 
 use super::{
     accounts::{Credential, Password},
+    durable::{KnownId, Tried, TriesRecord},
     files::{Holding, RegisteredFile},
 };
 
@@ -158,7 +159,11 @@ pub enum StoreOperation {
         to: Username,
         /// The message.
         message: StoredMessage,
+        /// How it is known when it comes again. Kept and known, or neither.
+        known: KnownId,
     },
+    /// Know a message that was not kept when it comes again.
+    Remember(KnownId),
     /// The recipient has it.
     Drop {
         /// The recipient.
@@ -180,12 +185,26 @@ pub enum StoreOperation {
         /// Who is taken off it.
         user: Username,
     },
-    /// A user left.
+    /// A user came or left.
     LastSeen {
         /// Who.
         user: Username,
         /// When.
         at: UnixMs,
+        /// Whether he came. If nothing more is heard of him, he left when the server was last alive.
+        online: bool,
+    },
+    /// The server is alive, with users online.
+    Alive {
+        /// When.
+        at: UnixMs,
+    },
+    /// Wrong passwords; none and no lock: forget the name.
+    Tries {
+        /// Of whom.
+        who: Tried,
+        /// What counts from now on.
+        record: TriesRecord,
     },
     /// Keep a name for a file.
     RegisterFile(RegisteredFile),

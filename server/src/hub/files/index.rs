@@ -95,10 +95,7 @@ pub(super) enum Claim {
 
 impl FileIndex {
     /// The index as the store has it. What does not fit together is left out.
-    pub(super) fn restore(
-        files: impl IntoIterator<Item = RegisteredFile>,
-        holdings: impl IntoIterator<Item = Holding>,
-    ) -> Self {
+    pub(super) fn recover(files: Vec<RegisteredFile>, holdings: Vec<Holding>) -> Self {
         let mut index = Self::default();
         for RegisteredFile { name, file, layout, owner } in files {
             index.insert(name, Entry { file, owner, change: Change::None }, layout);

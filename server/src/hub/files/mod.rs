@@ -38,13 +38,9 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Fills the index with what the store holds.
-    pub(super) fn restore(
-        &mut self,
-        files: impl IntoIterator<Item = RegisteredFile>,
-        holdings: impl IntoIterator<Item = Holding>,
-    ) {
-        self.index = FileIndex::restore(files, holdings);
+    /// As the last process left them.
+    pub(super) fn recover(files: Vec<RegisteredFile>, holdings: Vec<Holding>) -> Self {
+        Self { index: FileIndex::recover(files, holdings), ..Self::default() }
     }
 
     /// Answered when it is durable. The name is taken from here on, and shown from then on.
