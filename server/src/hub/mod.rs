@@ -118,8 +118,7 @@ enum Ending {
 }
 
 impl Hub {
-    /// An empty room with an empty store. `seed` must come from the system's randomness: nonces and salts are made
-    /// of it.
+    /// An empty room with an empty store. `seed` must come from the system's randomness.
     pub fn new(
         limits: Limits,
         credentials: BTreeMap<Username, Credential>,
@@ -396,9 +395,8 @@ impl Hub {
     fn command(&mut self, conn: ConnId, frame: ClientFrame<'_>) {
         let Some(user) = self.user(conn) else { return };
         // A broadcast costs more the more people it reaches.
-        let is_broadcast = matches!(frame, ClientFrame::Broadcast { .. });
-        let cost = if is_broadcast { 1 + self.presence.count() as u64 / 256 } else { 1 };
-        self.note_activity(conn, cost);
+        let reached = if let ClientFrame::Broadcast { .. } = frame { self.presence.count() } else { 0 };
+        self.note_activity(conn, 1 + reached as u64 / 256);
         let asker = |request: RequestId| Asker { user: &user, waiter: Waiter { conn, request } };
         let Self { now, limits, random, accounts, sessions, presence, blocks, post, .. } = self;
         let Self { tickets, relays, files, ledger, .. } = self;
@@ -655,16 +653,7 @@ impl Hub {
         match ending {
             Ending::Gone => self.close(conn),
             Ending::Goodbye(reason, text) => {
-                for alarm in [
-                    Alarm::Login,
-                    Alarm::Silence,
-                    Alarm::Inactivity,
-                    Alarm::Probe,
-                    Alarm::Throttle,
-                    Alarm::Slow,
-                ] {
-                    self.sessions.disarm(conn, alarm);
-                }
+                Alarm::WHILE_OPEN.iter().for_each(|&alarm| self.sessions.disarm(conn, alarm));
                 if reason == GoodbyeReason::TooSlow {
                     self.sessions.discard_waiting(conn);
                 }

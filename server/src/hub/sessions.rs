@@ -59,6 +59,12 @@ pub(super) enum Alarm {
     Relay,
 }
 
+impl Alarm {
+    /// Those that mean nothing any more for a connection that was said goodbye to.
+    pub(super) const WHILE_OPEN: [Self; 6] =
+        [Self::Login, Self::Silence, Self::Inactivity, Self::Probe, Self::Throttle, Self::Slow];
+}
+
 /// How far a connection has come.
 #[derive(Debug)]
 pub(super) enum Stage {
