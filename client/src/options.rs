@@ -1,6 +1,10 @@
 //! The command line: its table of options, its parsing, its help.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{
+    ffi::OsString,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
 use getopts::Options as Table;
 use protocol::{Fingerprint, fingerprint::FingerprintError};
@@ -36,6 +40,14 @@ pub struct Options {
     pub accept_new: bool,
     /// Whether the connection is encrypted.
     pub tls: bool,
+    /// The directory of shared and fetched files.
+    pub dir: PathBuf,
+    /// Where other clients reach this one; `None`: wherever the server is reached from.
+    pub listen: Option<SocketAddr>,
+    /// The most bytes a second that are passed on.
+    pub upload_limit: Option<u64>,
+    /// The most bytes a second that are fetched.
+    pub download_limit: Option<u64>,
 }
 
 /// A face that was asked for.
@@ -62,6 +74,12 @@ pub enum UsageError {
     /// Not a fingerprint.
     #[error("--fingerprint takes what the server prints at its start: {0}")]
     Fingerprint(#[from] FingerprintError),
+    /// Not an address.
+    #[error("--listen takes an address, and a port behind it if you like, as 192.168.1.5:9000; not '{0}'")]
+    Listen(String),
+    /// Not a rate.
+    #[error("--{0} takes bytes per second, with K, M or G behind them if you like, as 500K; not '{1}'")]
+    Rate(&'static str, String),
     /// Nothing to check.
     #[error("--no-tls leaves --fingerprint and --accept-new without a use")]
     NothingToCheck,
@@ -94,7 +112,15 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Invocation, Us
     if !tls && (accept_new || fingerprint.is_some()) {
         return Err(UsageError::NothingToCheck);
     }
+    let listen = matches.opt_str("listen").map(|text| parse_listen(&text).ok_or(UsageError::Listen(text)));
+    let rate = |name| {
+        matches.opt_str(name).map(|text| parse_rate(&text).ok_or(UsageError::Rate(name, text))).transpose()
+    };
     Ok(Invocation::Run(Options {
+        dir: matches.opt_str("dir").map_or_else(|| PathBuf::from("."), PathBuf::from),
+        listen: listen.transpose()?,
+        upload_limit: rate("upload-limit")?,
+        download_limit: rate("download-limit")?,
         fingerprint,
         accept_new,
         tls,
@@ -136,12 +162,33 @@ fn table() -> Table {
     table.optflag("", "plain", "write a line of words for each event; no prompt, no colour");
     table.optopt("", "user", "log in as this user", "NAME");
     table.optopt("", "password-file", "take the password from the first line of this file", "FILE");
+    table.optopt("", "dir", "the directory for 'register' and 'download'; default: the current one", "DIR");
+    table.optopt("", "listen", "where other clients reach this one; default: any free port", "ADDR[:PORT]");
+    table.optopt("", "upload-limit", "pass on no more than so many bytes a second", "BYTES[K|M|G]");
+    table.optopt("", "download-limit", "fetch no more than so many bytes a second", "BYTES[K|M|G]");
     table.optopt("", "fingerprint", "the server must show this key", "SHA256:...");
     table.optflag("", "accept-new", "trust a server that is not known yet, without asking");
     table.optflag("", "no-tls", "do not encrypt the connection");
     table.optflag("h", "help", "print this help");
     table.optflag("V", "version", "print the version");
     table
+}
+
+fn parse_listen(text: &str) -> Option<SocketAddr> {
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    text.parse().ok().or_else(|| bare.parse::<IpAddr>().ok().map(|address| SocketAddr::new(address, 0)))
+}
+
+/// More than 0; K, M and G are powers of 1024.
+fn parse_rate(text: &str) -> Option<u64> {
+    let (digits, unit) = match text.char_indices().last()? {
+        (at, 'K' | 'k') => (text.get(..at)?, 1 << 10),
+        (at, 'M' | 'm') => (text.get(..at)?, 1 << 20),
+        (at, 'G' | 'g') => (text.get(..at)?, 1 << 30),
+        _ => (text, 1),
+    };
+    let number: u64 = digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())??;
+    number.checked_mul(unit).filter(|&rate| rate > 0)
 }
 
 fn parse_port(text: &str) -> Option<u16> {
@@ -168,9 +215,23 @@ mod tests {
     }
 
     #[test]
+    fn places_and_rates_are_understood() {
+        let options = run(&["--listen", "::1", "--download-limit", "500K", "--dir", "x", "h", "1"]).unwrap();
+        assert_eq!(options.listen, Some("[::1]:0".parse().unwrap()));
+        assert_eq!((options.download_limit, options.upload_limit), (Some(512_000), None));
+        assert_eq!(options.dir, PathBuf::from("x"));
+        let options = run(&["--listen", "127.0.0.1:9000", "h", "1"]).unwrap();
+        assert_eq!(options.listen, Some("127.0.0.1:9000".parse().unwrap()));
+    }
+
+    #[test]
     fn nonsense_is_named() {
         let message = |arguments: &[&str]| run(arguments).unwrap_err().to_string();
         assert!(message(&["host"]).contains("got 1"));
+        assert!(message(&["--listen", "host", "h", "1"]).contains("'host'"));
+        for rate in ["", "0", "x", "-1", "1.5M", "K", "99999999999999999999", "18446744073709551615G"] {
+            assert!(message(&["--upload-limit", rate, "h", "1"]).contains("--upload-limit"), "{rate}");
+        }
         for port in ["0", "65536", "x", "+1", ""] {
             assert!(message(&["host", port]).contains(&format!("'{port}'")));
         }

@@ -22,10 +22,18 @@ impl Frame {
     /// Puts the length in front of `body`.
     pub fn from_body(body: &[u8]) -> Self {
         let mut bytes = Vec::with_capacity(PREFIX_LEN + body.len());
-        // A body is built from parts that are bounded far below 4 GiB (see `limits`).
-        let len = u32::try_from(body.len()).unwrap_or(u32::MAX);
-        bytes.extend_from_slice(&len.to_be_bytes());
+        bytes.extend_from_slice(&[0; PREFIX_LEN]);
         bytes.extend_from_slice(body);
+        Self::from_prefixed(bytes)
+    }
+
+    /// Writes the length over the first [`PREFIX_LEN`] bytes, behind which the body stands.
+    pub(crate) fn from_prefixed(mut bytes: Vec<u8>) -> Self {
+        // A body is built from parts that are bounded far below 4 GiB (see `limits`).
+        let len = u32::try_from(bytes.len().saturating_sub(PREFIX_LEN)).unwrap_or(u32::MAX);
+        if let Some(prefix) = bytes.first_chunk_mut::<PREFIX_LEN>() {
+            *prefix = len.to_be_bytes();
+        }
         Self(bytes.into())
     }
 

@@ -117,16 +117,22 @@ impl FieldReader<'_> {
     }
 }
 
+/// As many characters as the length in front of a frame has bytes, to be written over.
+const PREFIX_ROOM: &str = "\0\0\0\0";
+
 /// Builds a frame. What it writes, [`Line::parse`] takes apart again, whatever the values.
 #[derive(Debug)]
 pub struct FrameWriter {
+    /// The room for the length, and the line.
     line: String,
 }
 
 impl FrameWriter {
     /// A frame of that tag.
     pub fn new(tag: &'static str) -> Self {
-        Self { line: tag.to_owned() }
+        let mut line = PREFIX_ROOM.to_owned();
+        line.push_str(tag);
+        Self { line }
     }
 
     /// Appends a field.
@@ -153,15 +159,16 @@ impl FrameWriter {
 
     /// The frame without payload.
     pub fn finish(self) -> Frame {
-        Frame::from_body(self.line.as_bytes())
+        Frame::from_prefixed(self.line.into_bytes())
     }
 
     /// The frame with payload; an empty one is still a payload.
     pub fn payload(self, payload: &[u8]) -> Frame {
-        let mut body = self.line.into_bytes();
-        body.push(b'\n');
-        body.extend_from_slice(payload);
-        Frame::from_body(&body)
+        let mut bytes = self.line.into_bytes();
+        bytes.reserve_exact(1 + payload.len());
+        bytes.push(b'\n');
+        bytes.extend_from_slice(payload);
+        Frame::from_prefixed(bytes)
     }
 }
 

@@ -50,6 +50,8 @@ pub(crate) struct Diary {
     /// Something that is not a waiting message came after the log-in.
     busy: bool,
     disconnected: bool,
+    /// The connection is being made again.
+    away: bool,
     /// Who is online, from the first `whoelse` on.
     view: Option<BTreeSet<Username>>,
     /// The same from the latest `whoelse` on.
@@ -117,9 +119,22 @@ impl Diary {
             Event::LoginFailed { .. }
             | Event::Message { .. }
             | Event::Broadcast { .. }
+            | Event::PrivateOpened { .. }
+            | Event::Private { .. }
+            | Event::PrivateClosed { .. }
+            | Event::Progress { .. }
             | Event::Notice { .. } => News::None,
+            Event::Reconnecting { .. } => {
+                // As after a first log-in: what waits comes before all else, and who is there is not known.
+                (self.away, self.busy, self.view, self.fresh) = (true, false, None, None);
+                News::None
+            }
+            Event::Reconnected { .. } => {
+                self.away = false;
+                News::None
+            }
         };
-        self.busy |= self.online && !is_waiting && !is_login && !local;
+        self.busy |= self.online && !self.away && !is_waiting && !is_login && !local;
         Ok(news)
     }
 
@@ -207,6 +222,9 @@ fn name(event: &Event) -> &'static str {
         Event::Message { .. } => "a message",
         Event::Broadcast { .. } => "a broadcast",
         Event::Presence { .. } => "presence",
+        Event::PrivateOpened { .. } | Event::Private { .. } | Event::PrivateClosed { .. } => "a private talk",
+        Event::Progress { .. } => "progress",
+        Event::Reconnecting { .. } | Event::Reconnected { .. } => "a lost connection",
         Event::Notice { .. } => "a notice",
         Event::Disconnected { .. } => "a disconnection",
         Event::Ok { .. } | Event::Error { .. } => "an answer",

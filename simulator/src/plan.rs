@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use protocol::limits::REQUESTS_IN_FLIGHT_MAX;
 use server::hub::Limits;
 
 use crate::{dice::Dice, net::Weather, store::Moods};
@@ -103,7 +104,7 @@ fn limits(dice: &mut Dice) -> Limits {
         in_flight_messages_max: dice.skewed_size(1, defaults.in_flight_messages_max),
         delivery_patience: Duration::from_millis(dice.skewed(100, 10_000)),
         unconfirmed_per_sender_max: dice.skewed_size(2, defaults.unconfirmed_per_sender_max),
-        known_ids_per_sender_max: dice.skewed_size(1, defaults.known_ids_per_sender_max),
+        known_ids_per_sender_max: 2 * REQUESTS_IN_FLIGHT_MAX + dice.skewed_size(1, 64),
         blocked_max: dice.skewed_size(1, 100),
         tickets_max: dice.skewed_size(1, 128),
         relays_max: dice.size(0, 4),
@@ -125,5 +126,7 @@ fn limits(dice: &mut Dice) -> Limits {
         guessing_addresses_max: dice.size(1, 100),
         ghosts_max: dice.skewed_size(1, 100),
         timers_per_turn_max: dice.skewed_size(1, 256),
+        work_per_slice_max: dice.skewed(1, 64),
+        work_per_turn_max: dice.skewed(1, 256),
     }
 }

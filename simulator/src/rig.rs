@@ -115,12 +115,7 @@ impl Rig {
         owner.rigs += 1;
         let machine = Machine::new(&mut net.dice, drifting);
         let (user, password) = (owner.name.to_string(), people::password(&owner.name));
-        let mut setup = Setup {
-            user: None,
-            password: None,
-            trust: client::core::Trust::default(),
-            key: protocol::Fingerprint([1; 32]),
-        };
+        let mut setup = Setup::for_key(protocol::Fingerprint([1; 32]));
         // Taken from the end.
         let mut credentials = vec![Line::Text(password.clone())];
         credentials.extend((0..wrong_passwords).map(|n| Line::Text(format!("guess {n}"))));
@@ -247,8 +242,8 @@ impl Rig {
                 return;
             }
             match effect {
-                // Without TLS there is no key to remember.
-                Effect::Remember(_) => {}
+                // Without TLS there is no key to remember, and these clients do not meet.
+                Effect::Remember(_) | Effect::Peer(_) | Effect::Disk(_) => {}
                 Effect::Dial => self.start_dialling(room),
                 Effect::HangUp => {
                     self.dial = None;

@@ -7,15 +7,101 @@ use protocol::{ErrorCode, Username, limits::TEXT_LEN_MAX};
 /// A line that makes sense.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Command {
-    Message { to: Username, text: String },
-    Broadcast { text: String },
+    Message {
+        to: Username,
+        text: String,
+    },
+    Broadcast {
+        text: String,
+    },
     WhoElse,
-    WhoElseSince { seconds: u64 },
-    Block { user: Username },
-    Unblock { user: Username },
+    WhoElseSince {
+        seconds: u64,
+    },
+    Block {
+        user: Username,
+    },
+    Unblock {
+        user: Username,
+    },
     BlockList,
+    StartPrivate {
+        user: Username,
+    },
+    Private {
+        to: Username,
+        text: String,
+    },
+    StopPrivate {
+        user: Username,
+    },
+    /// Opens the private connection that was lost last.
+    Again,
+    Trust {
+        user: Username,
+    },
+    File(FileCommand),
     Logout,
-    Help { text: String },
+    Help {
+        text: String,
+    },
+}
+
+/// A command about files. Names are as typed: what cannot be a name is told when its turn comes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum FileCommand {
+    Register {
+        name: String,
+        chunks: u64,
+    },
+    Unregister {
+        name: String,
+    },
+    Files,
+    SearchFile {
+        name: String,
+    },
+    SearchChunk {
+        name: String,
+        chunks: Vec<u64>,
+    },
+    /// No chunks: all of them.
+    Download {
+        name: String,
+        chunks: Vec<u64>,
+    },
+    Transfers,
+    Cancel {
+        name: String,
+    },
+}
+
+impl FileCommand {
+    /// The command's word.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Register { .. } => "register",
+            Self::Unregister { .. } => "unregister",
+            Self::Files => "files",
+            Self::SearchFile { .. } => "searchFile",
+            Self::SearchChunk { .. } => "searchChunk",
+            Self::Download { .. } => "download",
+            Self::Transfers => "transfers",
+            Self::Cancel { .. } => "cancel",
+        }
+    }
+
+    /// The file that must have been registered before this can be done, if it is about to be.
+    pub(super) fn follows(&self) -> Option<&str> {
+        match self {
+            Self::Register { name, .. }
+            | Self::Unregister { name }
+            | Self::SearchFile { name }
+            | Self::SearchChunk { name, .. }
+            | Self::Download { name, .. } => Some(name),
+            Self::Files | Self::Transfers | Self::Cancel { .. } => None,
+        }
+    }
 }
 
 /// A line that does not.
@@ -47,6 +133,19 @@ static TABLE: &[Spec] = &[
     spec("block", "<user>", "take nothing from that user any more; he is not told"),
     spec("unblock", "<user>", "undo 'block'"),
     spec("blocklist", "", "list the users you have blocked"),
+    spec("startprivate", "<user>", "open a private connection, past the server"),
+    spec("private", "<user> <text>", "send a message over a private connection"),
+    spec("stopprivate", "<user>", "close a private connection"),
+    spec("again", "", "open the private connection that was lost last"),
+    spec("trust", "<user>", "accept that user's new key, after you have asked him about it"),
+    spec("register", "<file> <n_chunks>", "offer a file of your directory to everyone, in so many chunks"),
+    spec("unregister", "<file>", "take back a file that you have registered"),
+    spec("files", "", "list the files that are registered"),
+    spec("searchFile", "<file>", "list who has which chunks of a file"),
+    spec("searchChunk", "<file> <n>...", "list who has these chunks of a file, counted from 0"),
+    spec("download", "<file> [<n>...]", "fetch a file, or these chunks of it, from everyone who has them"),
+    spec("transfers", "", "list what is being registered, fetched and passed on"),
+    spec("cancel", "<file>", "stop registering or fetching a file; what you have of it stays"),
     spec("logout", "", "end the session, after every command before it"),
     spec("help", "[command]", "list the commands, or explain one"),
 ];
@@ -63,10 +162,12 @@ pub(super) fn parse(line: &str) -> Result<Command, Mistake> {
     let Some(spec) = find(typed) else { return Err(unknown(typed)) };
     let command = match spec.word {
         "message" => {
-            let (to, text) = split_word(rest.ok_or_else(|| usage(spec))?.trim_start());
-            let text = text.ok_or_else(|| usage(spec))?;
-            check_len(spec, text)?;
-            Command::Message { to: user(spec, to)?, text: text.trim().to_owned() }
+            let (to, text) = addressed(spec, rest)?;
+            Command::Message { to, text }
+        }
+        "private" => {
+            let (to, text) = addressed(spec, rest)?;
+            Command::Private { to, text }
         }
         "broadcast" => {
             let text = rest.ok_or_else(|| usage(spec))?;
@@ -74,10 +175,19 @@ pub(super) fn parse(line: &str) -> Result<Command, Mistake> {
             Command::Broadcast { text: text.trim().to_owned() }
         }
         "whoelsesince" => {
-            Command::WhoElseSince { seconds: seconds(one(spec, rest)?).ok_or_else(|| usage(spec))? }
+            Command::WhoElseSince { seconds: number(one(spec, rest)?).ok_or_else(|| usage(spec))? }
         }
         "block" => Command::Block { user: user(spec, one(spec, rest)?)? },
         "unblock" => Command::Unblock { user: user(spec, one(spec, rest)?)? },
+        "startprivate" => Command::StartPrivate { user: user(spec, one(spec, rest)?)? },
+        "stopprivate" => Command::StopPrivate { user: user(spec, one(spec, rest)?)? },
+        "trust" => Command::Trust { user: user(spec, one(spec, rest)?)? },
+        "again" => none(spec, rest, Command::Again)?,
+        "files" => none(spec, rest, Command::File(FileCommand::Files))?,
+        "transfers" => none(spec, rest, Command::File(FileCommand::Transfers))?,
+        "register" | "unregister" | "searchFile" | "searchChunk" | "download" | "cancel" => {
+            Command::File(file_command(spec, rest)?)
+        }
         "whoelse" => none(spec, rest, Command::WhoElse)?,
         "blocklist" => none(spec, rest, Command::BlockList)?,
         "logout" => none(spec, rest, Command::Logout)?,
@@ -122,6 +232,40 @@ fn split_word(line: &str) -> (&str, Option<&str>) {
     }
 }
 
+/// A user and a text for him.
+fn addressed(spec: &'static Spec, rest: Option<&str>) -> Result<(Username, String), Mistake> {
+    let (to, text) = split_word(rest.ok_or_else(|| usage(spec))?.trim_start());
+    let text = text.ok_or_else(|| usage(spec))?;
+    check_len(spec, text)?;
+    Ok((user(spec, to)?, text.trim().to_owned()))
+}
+
+/// A file's name, and numbers behind it.
+fn file_command(spec: &'static Spec, rest: Option<&str>) -> Result<FileCommand, Mistake> {
+    let (name, numbers) = file_name(rest.unwrap_or_default().trim()).ok_or_else(|| usage(spec))?;
+    let numbers: Option<Vec<u64>> = numbers.split_whitespace().map(number).collect();
+    match (spec.word, numbers.ok_or_else(|| usage(spec))?.as_slice()) {
+        ("register", &[chunks]) => Ok(FileCommand::Register { name, chunks }),
+        ("unregister", []) => Ok(FileCommand::Unregister { name }),
+        ("searchFile", []) => Ok(FileCommand::SearchFile { name }),
+        ("searchChunk", chunks @ [_, ..]) => Ok(FileCommand::SearchChunk { name, chunks: chunks.to_vec() }),
+        ("download", chunks) => Ok(FileCommand::Download { name, chunks: chunks.to_vec() }),
+        ("cancel", []) => Ok(FileCommand::Cancel { name }),
+        _ => Err(usage(spec)),
+    }
+}
+
+/// The name in front, which may be quoted, and what stands behind it.
+fn file_name(text: &str) -> Option<(String, &str)> {
+    let (name, rest) = match text.strip_prefix('"') {
+        Some(quoted) => quoted
+            .split_once('"')
+            .filter(|(_, rest)| rest.is_empty() || rest.starts_with(char::is_whitespace))?,
+        None => text.split_once(char::is_whitespace).unwrap_or((text, "")),
+    };
+    (!name.is_empty()).then(|| (name.to_owned(), rest))
+}
+
 fn one<'a>(spec: &'static Spec, rest: Option<&'a str>) -> Result<&'a str, Mistake> {
     let mut words = rest.unwrap_or_default().split_whitespace();
     match (words.next(), words.next()) {
@@ -143,8 +287,8 @@ fn user(spec: &'static Spec, name: &str) -> Result<Username, Mistake> {
     })
 }
 
-/// Whole seconds; more than fit a number are for ever.
-fn seconds(word: &str) -> Option<u64> {
+/// A whole number; more than fit are as many as there are: seconds for ever, no such chunk.
+fn number(word: &str) -> Option<u64> {
     word.bytes().all(|b| b.is_ascii_digit()).then(|| word.parse().unwrap_or(u64::MAX))
 }
 
@@ -248,6 +392,25 @@ mod tests {
             "unblock",
             "blocklist x",
             "logout now",
+            "startprivate",
+            "private bob",
+            "again bob",
+            "register f",
+            "register f x",
+            "register f -1",
+            "register f 1 2",
+            "register \"f 1",
+            "register \"f\"1",
+            "register \"\" 1",
+            "unregister",
+            "files f",
+            "searchFile",
+            "searchFile f 1",
+            "searchChunk f",
+            "searchChunk f 0 x",
+            "download",
+            "download f 0 x",
+            "cancel",
             "help a b",
         ] {
             assert_eq!(code(line).1, ErrorCode::Usage, "{line}");
@@ -282,6 +445,21 @@ mod tests {
         }
         assert!(!parse("xyzzy").unwrap_err().text.contains("mean"));
         assert_eq!(code(""), (String::new(), ErrorCode::UnknownCommand));
+    }
+
+    #[test]
+    fn file_names_may_be_quoted() {
+        let file = |command| Ok(Command::File(command));
+        let chunks = vec![0, 2, 3];
+        assert_eq!(
+            parse("DOWNLOAD \"my file.txt\" 0  2 3"),
+            file(FileCommand::Download { name: "my file.txt".to_owned(), chunks })
+        );
+        assert_eq!(parse("register f 4"), file(FileCommand::Register { name: "f".to_owned(), chunks: 4 }));
+        assert_eq!(
+            parse("searchfile \"文 件\" "),
+            file(FileCommand::SearchFile { name: "文 件".to_owned() })
+        );
     }
 
     #[test]

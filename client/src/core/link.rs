@@ -5,7 +5,7 @@
 use core::time::Duration;
 
 use protocol::{
-    ClientFrame, FrameDecoder, State, VERSION, limits::FRAME_LEN_MAX, time::MonoMs, transport::Secured,
+    ClientFrame, Frame, FrameDecoder, State, VERSION, limits::FRAME_LEN_MAX, time::MonoMs, transport::Secured,
 };
 
 /// From dialling to being logged in: the server allows 10 s for its part.
@@ -77,7 +77,11 @@ impl Link {
     }
 
     pub(super) fn send(&mut self, frame: &ClientFrame<'_>) {
-        self.outbox.extend_from_slice(frame.encode().as_bytes());
+        self.send_frame(&frame.encode());
+    }
+
+    pub(super) fn send_frame(&mut self, frame: &Frame) {
+        self.outbox.extend_from_slice(frame.as_bytes());
     }
 
     /// What waits to be sent.

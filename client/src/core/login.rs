@@ -30,6 +30,10 @@ impl Core {
         match self.setup.trust.judge(shown) {
             Judgement::Right => self.greet(Some(secured)),
             Judgement::Wrong(reason) => self.quit(exit::IDENTITY, Some(reason)),
+            // It was known a moment ago, so there is nothing to ask.
+            Judgement::Ask if self.away.is_some() => {
+                self.quit(exit::IDENTITY, Some("The server shows another key than before.".to_owned()));
+            }
             Judgement::Ask => {
                 self.show(Event::Notice { text: self.setup.trust.question(shown) });
                 if let Some(link) = &mut self.link {
@@ -128,11 +132,14 @@ impl Core {
     }
 
     pub(super) fn welcome(&mut self, user: Username, server_final: &str) {
-        let Stage::LoggingIn { user: asked, step, .. } = &mut self.stage else { return self.out_of_turn() };
+        let Stage::LoggingIn { user: asked, password, step } = &mut self.stage else {
+            return self.out_of_turn();
+        };
         let is_asked = asked.as_str() == user.as_str();
         let Step::Answered(answer) = std::mem::replace(step, Step::Waiting) else {
             return self.out_of_turn();
         };
+        self.credentials = Some((std::mem::take(asked), std::mem::take(password)));
         if !is_asked {
             let text = "The server says that you are somebody else than you asked to be.";
             return self.quit(exit::IDENTITY, Some(text.to_owned()));
@@ -149,15 +156,20 @@ impl Core {
             }
         }
         self.stage = Stage::Online { user: user.clone(), is_ready: false };
-        self.show(Event::Login { user });
+        if self.away.is_none() {
+            self.show(Event::Login { user });
+        }
     }
 
     pub(super) fn login_refused(&mut self, code: LoginRefusal, retry_after_s: u64, text: &str) {
         let Stage::LoggingIn { user, .. } = &mut self.stage else { return };
+        if self.away.is_some() && code != LoginRefusal::BadCredentials {
+            return self.refused_for_now(retry_after_s);
+        }
         let user = std::mem::take(user);
         self.hang_up();
         let no_more = self.input_ended && self.lines.is_empty();
-        let is_final = code != LoginRefusal::BadCredentials || self.one_try || no_more;
+        let is_final = code != LoginRefusal::BadCredentials || self.one_try || no_more || self.away.is_some();
         let retry_after_s = (code == LoginRefusal::Locked).then_some(retry_after_s);
         self.show(Event::LoginFailed { code, text: text.to_owned(), is_final, retry_after_s });
         if is_final {
@@ -204,7 +216,7 @@ mod tests {
     /// A client whose person is being asked about key 1.
     fn asked() -> Core {
         let trust = Trust { can_ask: true, ..Trust::default() };
-        let setup = Setup { user: None, password: None, trust, key: Fingerprint([0; 32]) };
+        let setup = Setup { user: None, password: None, trust, ..Setup::for_key(Fingerprint([0; 32])) };
         let mut core = Core::new(setup, Seen::default(), [0; 32], NOW);
         assert!(matches!(after(&mut core, Input::Connected(shows(1)))[..], [Effect::Dial, Effect::Show(_)]));
         core

@@ -13,12 +13,14 @@ mod command;
 mod commands;
 mod event;
 pub mod files;
+mod filing;
 mod link;
 mod login;
+mod peering;
 pub mod peers;
+mod reconnect;
 mod requests;
 mod seen;
-mod tickets;
 mod trust;
 
 use core::time::Duration;
@@ -32,15 +34,26 @@ use protocol::{
 };
 
 pub use command::words as command_words;
-pub use event::{DisconnectReason, Event, MessageState, Outcome};
+pub use event::{
+    Direction, DisconnectReason, Downloaded, Event, FileEntry, Holder, MessageState, Outcome, PrivateEnd,
+    Progress, Transfer,
+};
+pub use files::Rates;
+pub use peers::{KnownPeers, LinkId, PeerEffect, PeerInput, TicketError, Tickets};
 pub use seen::Seen;
-pub use tickets::{TicketError, Tickets};
 pub use trust::Trust;
 
+use command::FileCommand;
 use commands::unexpected;
+use files::{
+    Files, ServerAnswer,
+    disk::{DiskJob, DiskReply},
+};
 use link::{Link, Pulse};
 use login::Step;
-use requests::{Answer, Requests};
+use peers::Peers;
+use reconnect::Away;
+use requests::{Abandoned, Answer, Refused, Request, Requests};
 
 /// Lines held here before the shell stops reading more: enough to keep the server busy, and no more than a
 /// few MiB in the worst case.
@@ -59,6 +72,24 @@ pub struct Setup {
     pub trust: Trust,
     /// The fingerprint of this client's own key, which the server tells others.
     pub key: Fingerprint,
+    /// The keys of other users that were remembered.
+    pub known_peers: KnownPeers,
+    /// How fast files may move.
+    pub rates: Rates,
+}
+
+impl Setup {
+    /// Of a client with that key which knows nothing else.
+    pub fn for_key(key: Fingerprint) -> Self {
+        Self {
+            user: None,
+            password: None,
+            trust: Trust::default(),
+            key,
+            known_peers: KnownPeers::default(),
+            rates: Rates::default(),
+        }
+    }
 }
 
 /// The password stays out of logs.
@@ -97,6 +128,10 @@ pub enum Input<'a> {
     EndOfInput,
     /// The interrupt key, or a signal that ends programs.
     Interrupt,
+    /// Something about links to other clients.
+    Peer(PeerInput<'a>),
+    /// Answers [`Effect::Disk`].
+    Disk(DiskReply),
 }
 
 /// What the shell must do.
@@ -110,6 +145,10 @@ pub enum Effect {
     Show(Event),
     /// This is the server's key; it has proven that it knows the user's password.
     Remember(Fingerprint),
+    /// Something about links to other clients.
+    Peer(PeerEffect),
+    /// Something to be done with files, off the loop.
+    Disk(DiskJob),
     /// Leave with this code, after saying this on standard error.
     Exit {
         /// As the manual promises.
@@ -153,6 +192,10 @@ pub struct Core {
     /// Whether the first try was given whole, so that no other will be.
     one_try: bool,
     stage: Stage,
+    /// With what the user is logged in, to do so again when the connection is lost.
+    credentials: Option<(String, String)>,
+    /// The connection was lost and is being made again.
+    away: Option<Away>,
     link: Option<Link>,
     /// Counts the connections, so that the bytes of one are never taken for another's.
     dials: u64,
@@ -164,10 +207,20 @@ pub struct Core {
     /// The number of a `logout` that waits for the commands before it.
     logout: Option<u64>,
     seen: Seen,
-    tickets: Tickets,
+    peers: Peers,
+    files: Files,
+    /// Commands about a file that is being registered: they wait for that.
+    held_back: VecDeque<(u64, FileCommand)>,
     /// The message that the last effect shows.
-    showing: Option<(Username, MessageId)>,
+    showing: Option<Shown>,
     effects: VecDeque<Effect>,
+}
+
+/// A message whose sender waits to hear that it was shown.
+#[derive(Debug)]
+enum Shown {
+    Message(Username, MessageId),
+    Private(Username),
 }
 
 enum Stage {
@@ -228,12 +281,18 @@ impl Core {
     /// A client that starts to connect at once. `random_seed` must come from the system's randomness: message ids
     /// and nonces are made of it. `seen`: the messages that were shown before.
     pub fn new(setup: Setup, seen: Seen, random_seed: [u8; 32], now: Now) -> Self {
+        let mut random = RandomStream::from_seed(random_seed);
         let mut core = Self {
             now,
-            random: RandomStream::from_seed(random_seed),
+            files: Files::new(RandomStream::from_seed(random.bytes()), setup.rates),
+            held_back: VecDeque::new(),
+            random,
+            peers: Peers::new(setup.key, setup.known_peers.clone()),
             one_try: setup.user.is_some() && setup.password.is_some(),
             setup,
             stage: Stage::Connecting,
+            credentials: None,
+            away: None,
             link: None,
             dials: 0,
             lines: VecDeque::new(),
@@ -242,7 +301,6 @@ impl Core {
             requests: Requests::default(),
             logout: None,
             seen,
-            tickets: Tickets::default(),
             showing: None,
             effects: VecDeque::new(),
         };
@@ -260,31 +318,44 @@ impl Core {
             Input::Connected(secured) => self.connected(secured),
             Input::DialFailed(reason) => {
                 self.link = None;
-                self.quit(exit::CONNECTION, Some(reason.to_owned()));
+                self.no_connection(reason);
             }
             Input::Received(bytes) => self.received(bytes),
             Input::Closed => self.closed(),
             Input::Line(line) => self.lines.push_back(line),
             Input::EndOfInput => self.input_ended = true,
             Input::Interrupt => self.interrupt(),
+            Input::Peer(input) => self.peer_input(input),
+            Input::Disk(reply) => self.files.disk(reply, self.now.mono),
         }
         self.advance();
+        self.pump();
     }
 
     /// Notices what is late.
     pub fn handle_timeout(&mut self, now: Now) {
         self.now = now;
+        self.pulse();
+        let Self { peers, files, .. } = self;
+        peers.handle_timeout(now.mono, |link| files.uses(link));
+        files.handle_timeout(now.mono);
+        self.advance();
+        self.pump();
+    }
+
+    fn pulse(&mut self) {
+        let now = self.now;
         if let Stage::Leaving { until, .. } = self.stage
             && until <= now.mono
         {
             return self.finish(DisconnectReason::Logout, exit::LOGGED_OUT);
         }
+        self.dial_again_if_due();
         let Some(link) = &mut self.link else { return };
         match link.pulse(now.mono) {
             Pulse::Fine => {}
             Pulse::NoAnswer => {
-                let complaint = "The server did not answer in time. Is this the right address and port?";
-                self.quit(exit::CONNECTION, Some(complaint.to_owned()));
+                self.no_connection("The server did not answer in time. Is this the right address and port?");
             }
             Pulse::Dead => self.closed(),
         }
@@ -297,19 +368,32 @@ impl Core {
             Stage::Over => return None,
             _ => None,
         };
-        self.link.as_ref().and_then(Link::deadline).into_iter().chain(leaving).min()
+        let link = self.link.as_ref().and_then(Link::deadline);
+        let peers = self.peers.poll_timeout(|link| self.files.uses(link));
+        let away = self.away.as_ref().and_then(Away::deadline);
+        let files = self.files.poll_timeout();
+        link.into_iter().chain(leaving).chain(peers).chain(files).chain(away).min()
     }
 
     /// The next thing to do outside.
     pub fn poll_output(&mut self) -> Option<Effect> {
-        if let (Some((from, id)), Some(link)) = (self.showing.take(), &mut self.link) {
-            link.send(&ClientFrame::Ack { from, id });
+        match (self.showing.take(), &mut self.link) {
+            (Some(Shown::Message(from, id)), Some(link)) => link.send(&ClientFrame::Ack { from, id }),
+            (Some(Shown::Private(from)), _) => self.peers.shown(&from),
+            _ => {}
         }
         let effect = self.effects.pop_front()?;
-        if let Effect::Show(Event::Message { from, id, .. }) = &effect {
-            self.showing = Some((from.clone(), *id));
-        }
+        self.showing = match &effect {
+            Effect::Show(Event::Message { from, id, .. }) => Some(Shown::Message(from.clone(), *id)),
+            Effect::Show(Event::Private { from, .. }) => Some(Shown::Private(from.clone())),
+            _ => None,
+        };
         Some(effect)
+    }
+
+    /// Whether nothing is left to be done outside, for now.
+    pub fn is_drained(&self) -> bool {
+        self.effects.is_empty()
     }
 
     /// The bytes to send, in their order.
@@ -333,6 +417,7 @@ impl Core {
     /// What the next line will be taken for.
     pub fn prompt(&self) -> Prompt {
         match self.stage {
+            _ if self.away.is_some() => Prompt::Command,
             Stage::Trust { .. } => Prompt::Trust,
             Stage::Username => Prompt::Username,
             Stage::Password { .. } => Prompt::Password,
@@ -378,10 +463,17 @@ impl Core {
                 }
                 Stage::LoggingIn { step: Step::Waiting, .. } => {
                     if !self.authenticate() {
+                        if self.away.is_some() {
+                            self.run_commands();
+                        }
                         break;
                     }
                 }
                 Stage::Online { is_ready: true, .. } => return self.run_commands(),
+                // What needs no server goes on without one, and the rest waits visibly.
+                Stage::LoggingIn { .. } | Stage::Online { .. } if self.away.is_some() => {
+                    return self.run_commands();
+                }
                 Stage::Connecting
                 | Stage::LoggingIn { .. }
                 | Stage::Online { .. }
@@ -405,6 +497,7 @@ impl Core {
 
     fn interrupt(&mut self) {
         match self.stage {
+            _ if self.away.is_some() => self.leave_away(None),
             Stage::Online { .. } => self.leave(None),
             Stage::Leaving { .. } => self.finish(DisconnectReason::Logout, exit::LOGGED_OUT),
             _ => self.quit(exit::LOGGED_OUT, None),
@@ -414,7 +507,7 @@ impl Core {
     fn closed(&mut self) {
         let Some(link) = self.link.take() else { return };
         match &self.stage {
-            Stage::Online { .. } => self.finish(DisconnectReason::Lost, exit::CONNECTION),
+            Stage::Online { .. } => self.connection_lost(),
             Stage::Leaving { .. } => self.finish(DisconnectReason::Logout, exit::LOGGED_OUT),
             // The server does not wait for a person who thinks: it is dialled again when he has decided.
             Stage::Trust { .. } => self.effects.push_back(Effect::HangUp),
@@ -422,8 +515,7 @@ impl Core {
                 self.effects.push_back(Effect::HangUp);
             }
             _ => {
-                let complaint = "The server closed the connection before the log-in was done.";
-                self.quit(exit::CONNECTION, Some(complaint.to_owned()));
+                self.no_connection("The server closed the connection before the log-in was done.");
             }
         }
     }
@@ -491,8 +583,11 @@ impl Core {
                 }
             }
             ServerFrame::Ready => {
-                if let Stage::Online { is_ready, .. } = &mut self.stage {
+                if let Stage::Online { user, is_ready } = &mut self.stage {
                     *is_ready = true;
+                    self.peers.logged_in(user);
+                    self.files.logged_in(user, self.now.mono);
+                    self.back();
                 }
             }
             ServerFrame::Presence { changes } => {
@@ -514,28 +609,31 @@ impl Core {
             ServerFrame::Users { request, more, users } => {
                 self.answered(request, Answer::Users { users, more })?;
             }
+            ServerFrame::Done { request } if self.requests.is_inner(request) => self.inner_done(request)?,
             ServerFrame::Done { request } => self.answered(request, Answer::Done)?,
+            ServerFrame::Refused { request, code, text } if self.requests.is_inner(request) => {
+                self.inner_refused(request, code, text)?;
+            }
             ServerFrame::Refused { request, code, text } => {
-                if let Some((number, command)) = self.requests.refused(request).map_err(unexpected)? {
-                    let (command, text) = (command.to_owned(), text.to_owned());
-                    self.show(Event::Error { number, command, code, text });
+                match self.requests.refused(request, code).map_err(unexpected)? {
+                    Refused::Command(number, command) => {
+                        let (command, text) = (command.to_owned(), text.to_owned());
+                        self.show(Event::Error { number, command, code, text });
+                    }
+                    Refused::Done(number, outcome) => self.show(Event::Ok { number, outcome }),
+                    Refused::Nobody => {}
                 }
             }
-            ServerFrame::Ticket { request, .. } => {
-                // Nothing here asks for tickets yet.
-                self.requests.refused(request).map_err(unexpected)?;
-            }
-            ServerFrame::Expect { ticket, from, key, purpose, addresses: _ } => {
-                self.tickets.expect(ticket, from, key, purpose, self.now.mono);
-            }
-            ServerFrame::DialBack { .. }
+            frame @ (ServerFrame::Ticket { .. }
+            | ServerFrame::Expect { .. }
+            | ServerFrame::DialBack { .. }
             | ServerFrame::Relay { .. }
             | ServerFrame::Carry { .. }
             | ServerFrame::Credit { .. }
-            | ServerFrame::RelayEnd { .. }
-            | ServerFrame::File { .. }
-            | ServerFrame::Holder { .. }
-            | ServerFrame::Found { .. } => {}
+            | ServerFrame::RelayEnd { .. }) => self.peering_frame(frame)?,
+            frame @ (ServerFrame::File { .. } | ServerFrame::Holder { .. } | ServerFrame::Found { .. }) => {
+                self.filing_frame(frame)?;
+            }
             ServerFrame::Notice { text } => self.show(Event::Notice { text: text.to_owned() }),
             ServerFrame::Goodbye { reason, text } => self.goodbye(reason, text),
             ServerFrame::Ping => {
@@ -556,7 +654,7 @@ impl Core {
                 (Stage::Trust { .. } | Stage::Username | Stage::Password { .. }, GoodbyeReason::Login) => {
                     self.hang_up();
                 }
-                _ => self.quit(exit::CONNECTION, Some(text.to_owned())),
+                _ => self.no_connection(text),
             };
         }
         let (reason, code) = match reason {
@@ -564,10 +662,10 @@ impl Core {
             GoodbyeReason::Timeout => (DisconnectReason::Timeout, exit::TIMEOUT),
             GoodbyeReason::Shutdown => (DisconnectReason::Shutdown, exit::CONNECTION),
             GoodbyeReason::Replaced => (DisconnectReason::Replaced, exit::CONNECTION),
+            GoodbyeReason::TooSlow => return self.connection_lost(),
             GoodbyeReason::Removed
             | GoodbyeReason::Login
             | GoodbyeReason::Tampered
-            | GoodbyeReason::TooSlow
             | GoodbyeReason::Protocol => {
                 self.show(Event::Notice { text: text.to_owned() });
                 (DisconnectReason::Lost, exit::CONNECTION)
@@ -585,11 +683,8 @@ impl Core {
 
     /// The end of a session: every command still gets its answer.
     fn finish(&mut self, reason: DisconnectReason, code: u8) {
-        let text = "The connection ended before the server answered: it may or may not have arrived.";
-        for (number, command) in self.requests.abandon() {
-            let code = ErrorCode::NotConfirmed;
-            self.show(Event::Error { number, command: command.to_owned(), code, text: text.to_owned() });
-        }
+        self.away = None;
+        self.abandon();
         if let Some(number) = self.logout.take().filter(|_| matches!(self.stage, Stage::Online { .. })) {
             self.show(Event::Error {
                 number,
@@ -611,7 +706,57 @@ impl Core {
         self.quit(code, None);
     }
 
+    /// Ends every command that waits for an answer, whoever would give it.
+    fn abandon(&mut self) {
+        let (mut commands, _) = self.requests.abandon();
+        let unheard = |(number, command)| Abandoned { number, command, was_sent: true };
+        commands.extend(self.peers.abandon().into_iter().map(unheard));
+        self.answer_abandoned(commands);
+        let held_back = std::mem::take(&mut self.held_back);
+        let held_back = held_back.iter().map(|(number, command)| (*number, command.word()));
+        let mut files = self.files.abandon();
+        files.extend(held_back);
+        for (number, command) in files {
+            let (code, text) =
+                (ErrorCode::Cancelled, "You left before it was done. What was fetched is kept.");
+            self.show(Event::Error { number, command: command.to_owned(), code, text: text.to_owned() });
+        }
+    }
+
+    /// Ends every command that waits for the server's answer.
+    fn abandon_requests(&mut self) {
+        let (commands, others) = self.requests.abandon();
+        self.answer_abandoned(commands);
+        for request in others {
+            match request {
+                Request::Peers(ask) => self.peers.refused(ask, ErrorCode::NotConnected, NOT_SENT),
+                Request::Files { ask, .. } => self.files.answered(ask, ServerAnswer::Lost, self.now.mono),
+                _ => {}
+            }
+        }
+    }
+
+    fn answer_abandoned(&mut self, mut abandoned: Vec<Abandoned>) {
+        abandoned.sort_unstable();
+        for Abandoned { number, command, was_sent } in abandoned {
+            let (code, text) = if was_sent {
+                (ErrorCode::NotConfirmed, NOT_CONFIRMED)
+            } else {
+                (ErrorCode::NotConnected, NOT_SENT)
+            };
+            self.show(Event::Error { number, command: command.to_owned(), code, text: text.to_owned() });
+        }
+    }
+
     fn quit(&mut self, code: u8, complaint: Option<String>) {
+        if self.away.is_some() {
+            // Somebody who was logged in hears how that ended.
+            self.finish(DisconnectReason::Lost, code);
+            if let Some(Effect::Exit { complaint: said, .. }) = self.effects.back_mut() {
+                *said = complaint;
+            }
+            return;
+        }
         self.hang_up();
         self.stage = Stage::Over;
         self.effects.push_back(Effect::Exit { code, complaint });
@@ -636,6 +781,8 @@ impl Core {
     }
 }
 
+const NOT_CONFIRMED: &str =
+    "The connection ended before the server answered: it may or may not have arrived.";
 const NO_CREDENTIALS: &str = "No right username and password were given, so there was no log-in.";
 const TAMPERED: &str = "The server got this log-in over another connection than yours: somebody sits between you and \
     it. Your password was not revealed. Do not connect from here until you know who it is.";

@@ -4,21 +4,47 @@
 
 use std::collections::BTreeMap;
 
-use protocol::{MessageId, RequestId, Username, limits::REQUESTS_IN_FLIGHT_MAX};
+use protocol::{ErrorCode, Frame, MessageId, RequestId, Username, limits::REQUESTS_IN_FLIGHT_MAX};
 
-use super::event::{MessageState, Outcome};
+use super::{
+    event::{FileEntry, MessageState, Outcome},
+    files::AskId,
+    peers,
+};
 
 /// What was asked.
 #[derive(Debug)]
 pub(super) enum Request {
-    Message { to: Username, id: MessageId },
+    Message {
+        to: Username,
+        id: MessageId,
+    },
     Broadcast,
-    WhoElse { users: Vec<Username> },
-    WhoElseSince { users: Vec<Username> },
-    Block { user: Username },
-    Unblock { user: Username },
-    BlockList { users: Vec<Username> },
+    WhoElse {
+        users: Vec<Username>,
+    },
+    WhoElseSince {
+        users: Vec<Username>,
+    },
+    Block {
+        user: Username,
+    },
+    Unblock {
+        user: Username,
+    },
+    BlockList {
+        users: Vec<Username>,
+    },
     Logout,
+    /// Something that links to other clients need; no command of its own stands behind it.
+    Peers(peers::Ask),
+    /// Something that files need, and what came of the answer.
+    Files {
+        ask: AskId,
+        is_list: bool,
+        holders: Vec<(Username, Vec<u8>)>,
+        files: Vec<FileEntry>,
+    },
 }
 
 /// A good answer from the server.
@@ -33,8 +59,27 @@ pub(super) enum Answer {
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     last: u32,
-    /// With the number of the command, which a logout at the end of input does not have.
-    open: BTreeMap<RequestId, (Option<u64>, Request)>,
+    open: BTreeMap<RequestId, Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    /// That of the command; a logout at the end of input has none.
+    number: Option<u64>,
+    request: Request,
+    /// As it travels, for when the connection is lost before the answer.
+    frame: Frame,
+    /// Over how many connections it went.
+    sent: u32,
+}
+
+/// A command that will not be answered any more.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Abandoned {
+    pub(super) number: u64,
+    pub(super) command: &'static str,
+    /// Whether it may have arrived.
+    pub(super) was_sent: bool,
 }
 
 /// The server answered something that was not asked, or not like that.
@@ -46,15 +91,51 @@ impl Requests {
         self.open.len() < REQUESTS_IN_FLIGHT_MAX
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.open.is_empty()
+    /// Whether no command waits for its answer.
+    pub(super) fn is_idle(&self) -> bool {
+        self.open.values().all(|open| open.number.is_none())
     }
 
-    pub(super) fn open(&mut self, number: Option<u64>, request: Request) -> RequestId {
+    /// Takes out a request that is answered by something which only its asker understands.
+    pub(super) fn take(&mut self, id: RequestId) -> Result<Request, Unexpected> {
+        self.open.remove(&id).map(|open| open.request).ok_or(Unexpected)
+    }
+
+    /// A request about files, to add to its answer.
+    pub(super) fn files_mut(&mut self, id: RequestId) -> Result<&mut Request, Unexpected> {
+        self.open.get_mut(&id).map(|open| &mut open.request).ok_or(Unexpected)
+    }
+
+    /// Whether that request is one that [`Requests::take`] is meant for.
+    pub(super) fn is_inner(&self, id: RequestId) -> bool {
+        matches!(self.open.get(&id), Some(Open { request: Request::Peers(_) | Request::Files { .. }, .. }))
+    }
+
+    /// The number of the next request.
+    pub(super) fn next_id(&mut self) -> RequestId {
         self.last = self.last.wrapping_add(1);
-        let id = RequestId(self.last);
-        self.open.insert(id, (number, request));
-        id
+        RequestId(self.last)
+    }
+
+    /// Notes a request. `is_sent`: it leaves now; otherwise with [`Requests::again`].
+    pub(super) fn open(
+        &mut self,
+        id: RequestId,
+        (number, request): (Option<u64>, Request),
+        frame: Frame,
+        is_sent: bool,
+    ) {
+        self.open.insert(id, Open { number, request, frame, sent: u32::from(is_sent) });
+    }
+
+    /// The connection is a new one: every request that has no answer yet, in order, to be sent over it.
+    pub(super) fn again(&mut self) -> Vec<Frame> {
+        let again = |open: &mut Open| {
+            open.sent += 1;
+            open.request.start_over();
+            open.frame.clone()
+        };
+        self.open.values_mut().map(again).collect()
     }
 
     /// The outcome of a request that was answered well; `None` while more of the answer is to come, or when
@@ -64,19 +145,20 @@ impl Requests {
         id: RequestId,
         answer: Answer,
     ) -> Result<Option<(u64, Outcome)>, Unexpected> {
-        let (number, mut request) = self.open.remove(&id).ok_or(Unexpected)?;
+        let mut open = self.open.remove(&id).ok_or(Unexpected)?;
+        let number = open.number;
         if let Answer::Users { users: found, more } = answer {
             let (Request::WhoElse { users } | Request::WhoElseSince { users } | Request::BlockList { users }) =
-                &mut request
+                &mut open.request
             else {
                 return Err(Unexpected);
             };
             users.extend(found);
             if more {
-                self.open.insert(id, (number, request));
+                self.open.insert(id, open);
                 return Ok(None);
             }
-            let outcome = match request {
+            let outcome = match open.request {
                 Request::WhoElse { users } => Outcome::WhoElse { users },
                 Request::WhoElseSince { users } => Outcome::WhoElseSince { users },
                 Request::BlockList { users } => Outcome::BlockList { users },
@@ -84,7 +166,7 @@ impl Requests {
             };
             return Ok(number.map(|number| (number, outcome)));
         }
-        let outcome = match (request, answer) {
+        let outcome = match (open.request, answer) {
             (Request::Message { to, id }, Answer::Message(state)) => Outcome::Message { to, id, state },
             (Request::Broadcast, Answer::Sent { recipients, blocked }) => {
                 Outcome::Broadcast { delivered: recipients, blocked }
@@ -97,23 +179,64 @@ impl Requests {
         Ok(number.map(|number| (number, outcome)))
     }
 
-    /// A request that was refused: the command's number and word.
-    pub(super) fn refused(&mut self, id: RequestId) -> Result<Option<(u64, &'static str)>, Unexpected> {
-        let (number, request) = self.open.remove(&id).ok_or(Unexpected)?;
-        Ok(number.map(|number| (number, request.command())))
+    /// A request that was refused: the command's number and word. A refusal which only says that the first try,
+    /// whose answer was lost, had been carried out is no refusal.
+    pub(super) fn refused(&mut self, id: RequestId, code: ErrorCode) -> Result<Refused, Unexpected> {
+        let Open { number, request, sent, .. } = self.open.remove(&id).ok_or(Unexpected)?;
+        let Some(number) = number else { return Ok(Refused::Nobody) };
+        Ok(match (request, code) {
+            (Request::Block { user }, ErrorCode::AlreadyBlocked) if sent > 1 => {
+                Refused::Done(number, Outcome::Block { user })
+            }
+            (Request::Unblock { user }, ErrorCode::NotBlocked) if sent > 1 => {
+                Refused::Done(number, Outcome::Unblock { user })
+            }
+            (request, _) => Refused::Command(number, request.command()),
+        })
     }
 
-    /// Every command that will not be answered any more, oldest first.
-    pub(super) fn abandon(&mut self) -> Vec<(u64, &'static str)> {
-        let open = std::mem::take(&mut self.open);
-        let mut left: Vec<_> =
-            open.into_values().filter_map(|(number, request)| Some((number?, request.command()))).collect();
-        left.sort_unstable();
-        left
+    /// Every command that will not be answered any more, oldest first, and every other request.
+    pub(super) fn abandon(&mut self) -> (Vec<Abandoned>, Vec<Request>) {
+        let (mut commands, mut others) = (Vec::new(), Vec::new());
+        for (_, Open { number, request, sent, .. }) in std::mem::take(&mut self.open) {
+            match number {
+                Some(number) => {
+                    commands.push(Abandoned { number, command: request.command(), was_sent: sent > 0 });
+                }
+                None => others.push(request),
+            }
+        }
+        commands.sort_unstable();
+        (commands, others)
     }
 }
 
+/// What a refusal means.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// That command failed.
+    Command(u64, &'static str),
+    /// It had been carried out before.
+    Done(u64, Outcome),
+    /// No command stands behind it.
+    Nobody,
+}
+
 impl Request {
+    /// Forgets the part of an answer that came before the connection was lost.
+    fn start_over(&mut self) {
+        match self {
+            Self::WhoElse { users } | Self::WhoElseSince { users } | Self::BlockList { users } => {
+                users.clear();
+            }
+            Self::Files { holders, files, .. } => {
+                holders.clear();
+                files.clear();
+            }
+            _ => {}
+        }
+    }
+
     fn command(&self) -> &'static str {
         match self {
             Self::Message { .. } => "message",
@@ -124,6 +247,7 @@ impl Request {
             Self::Unblock { .. } => "unblock",
             Self::BlockList { .. } => "blocklist",
             Self::Logout => "logout",
+            Self::Peers(_) | Self::Files { .. } => "",
         }
     }
 }

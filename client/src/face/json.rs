@@ -1,10 +1,10 @@
 //! The JSON face: an object a line, for programs. Text from others stands unchanged in its strings.
 
-use protocol::{PresenceChange, Word};
+use protocol::{PresenceChange, Username, Word};
 use serde_json::{Map, Value, json};
 
 use super::time;
-use crate::core::{Event, Outcome};
+use crate::core::{Event, FileEntry, Holder, Outcome, Progress, Transfer};
 
 /// The line for an event, without its line end.
 pub fn line(event: &Event) -> String {
@@ -47,7 +47,24 @@ fn object(event: &Event) -> (&'static str, Value) {
                 "user": user.as_str(), "online": *change == PresenceChange::Login, "reason": change.word(),
             }),
         ),
+        Event::PrivateOpened { user, safety, relayed } => (
+            "private-opened",
+            json!({ "user": user.as_str(), "safety": safety, "way": if *relayed { "relay" } else { "direct" } }),
+        ),
+        Event::Private { from, text } => ("private", json!({ "from": from.as_str(), "text": text })),
+        Event::PrivateClosed { user, reason } => {
+            ("private-closed", json!({ "user": user.as_str(), "reason": reason.word() }))
+        }
+        Event::Progress { number, progress } => {
+            let mut fields = json!({ "re": number });
+            if let (Value::Object(fields), Value::Object(more)) = (&mut fields, progress_fields(progress)) {
+                fields.extend(more);
+            }
+            ("progress", fields)
+        }
         Event::Notice { text } => ("notice", json!({ "text": text })),
+        Event::Reconnecting { attempt } => ("reconnecting", json!({ "attempt": attempt })),
+        Event::Reconnected { attempt } => ("reconnected", json!({ "attempt": attempt })),
         Event::Disconnected { reason } => ("disconnected", json!({ "reason": reason.word() })),
         Event::Ok { number, outcome } => {
             let mut fields = json!({ "re": number, "command": outcome.command() });
@@ -75,12 +92,72 @@ fn outcome_fields(outcome: &Outcome) -> Value {
             "warning": "Some users did not get it because they have blocked you.",
         }),
         Outcome::WhoElse { users } | Outcome::WhoElseSince { users } | Outcome::BlockList { users } => {
-            json!({ "users": users.iter().map(protocol::Username::as_str).collect::<Vec<_>>() })
+            json!({ "users": names(users) })
         }
-        Outcome::Block { user } | Outcome::Unblock { user } => json!({ "user": user.as_str() }),
+        Outcome::Block { user }
+        | Outcome::Unblock { user }
+        | Outcome::StopPrivate { user }
+        | Outcome::Trust { user } => json!({ "user": user.as_str() }),
+        Outcome::StartPrivate { user, safety, .. } => json!({ "user": user.as_str(), "safety": safety }),
+        Outcome::Private { to } => json!({ "to": to.as_str() }),
+        Outcome::Register { file, layout, hash } => json!({
+            "file": file.as_str(), "size": layout.size(), "chunks": layout.chunks(),
+            "chunk_size": layout.chunk_size(), "hash": hash.to_string(),
+        }),
+        Outcome::Unregister { file } => json!({ "file": file.as_str() }),
+        Outcome::Files { files } => json!({ "files": files.iter().map(file_entry).collect::<Vec<_>>() }),
+        Outcome::SearchFile { file, layout, available, holders } => json!({
+            "file": file.as_str(), "size": layout.size(), "chunks": layout.chunks(), "available": available,
+            "holders": holders.iter().map(holder).collect::<Vec<_>>(),
+        }),
+        Outcome::SearchChunk { file, available, holders } => json!({
+            "file": file.as_str(), "available": available,
+            "holders": holders.iter().map(holder).collect::<Vec<_>>(),
+        }),
+        Outcome::Download(done) => json!({
+            "file": done.file.as_str(), "chunks": done.held.iter().map(|chunk| chunk.0).collect::<Vec<_>>(),
+            "complete": done.held.is_full(), "bytes": done.bytes, "wasted": done.wasted,
+            "path": done.path.to_string_lossy(), "sources": names(&done.sources),
+        }),
+        Outcome::Transfers { transfers } => {
+            json!({ "transfers": transfers.iter().map(transfer).collect::<Vec<_>>() })
+        }
+        Outcome::Cancel { file } => json!({ "file": file }),
         Outcome::Logout => json!({}),
         Outcome::Help { text } => json!({ "text": text }),
     }
+}
+
+fn progress_fields(progress: &Progress) -> Value {
+    json!({
+        "file": progress.file.as_str(), "have": progress.have, "total": progress.total,
+        "bytes": progress.bytes, "size": progress.bytes_total, "rate": progress.rate,
+    })
+}
+
+fn transfer(transfer: &Transfer) -> Value {
+    let mut fields = json!({ "direction": transfer.direction.word() });
+    if let (Value::Object(fields), Value::Object(more)) = (&mut fields, progress_fields(&transfer.progress)) {
+        fields.extend(more);
+        fields.insert("users".to_owned(), json!(names(&transfer.users)));
+    }
+    fields
+}
+
+fn file_entry(entry: &FileEntry) -> Value {
+    json!({
+        "file": entry.file.as_str(), "size": entry.layout.size(), "chunks": entry.layout.chunks(),
+        "owner": entry.owner.as_str(),
+    })
+}
+
+fn holder(holder: &Holder) -> Value {
+    let chunks: Vec<u32> = holder.chunks.iter().map(|chunk| chunk.0).collect();
+    json!({ "user": holder.user.as_str(), "chunks": chunks })
+}
+
+fn names(users: &[Username]) -> Vec<&str> {
+    users.iter().map(Username::as_str).collect()
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //!
 //! Pure: nothing here reads, writes or asks for the time.
 
+mod files;
 pub mod json;
 pub mod key;
 pub mod line_editor;

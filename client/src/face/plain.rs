@@ -1,12 +1,12 @@
 //! The plain face: events in words, for people who read them as lines.
 //!
 //! What a user wrote stands behind his name in angle brackets, which no name can hold; every other line begins
-//! with `*`, `[` or a space. So nobody can write a line that looks like the server's, or like another user's.
+//! with `*`, `[` or a space; a private message's brackets say so. So nobody can write a line that looks like the server's, or like another user's.
 
 use protocol::{ErrorCode, PresenceChange, Username, printable::Printable, time::UnixMs};
 
-use super::time;
-use crate::core::{DisconnectReason, Event, MessageState, Outcome};
+use super::{files, time};
+use crate::core::{DisconnectReason, Event, MessageState, Outcome, PrivateEnd};
 
 /// The lines for an event, without line ends and without any character that could touch more than its place.
 pub fn lines(event: &Event) -> Vec<String> {
@@ -24,7 +24,31 @@ pub fn lines(event: &Event) -> Vec<String> {
             PresenceChange::Timeout => format!("* {user} was logged out for inactivity."),
             PresenceChange::Lost => format!("* {user} lost the connection."),
         }],
+        Event::PrivateOpened { user, safety, relayed } => vec![
+            format!(
+                "* A private connection with {user} stands{}. 'private {user} <text>' uses it.",
+                if *relayed { ", carried by the server, which cannot read it" } else { "" }
+            ),
+            format!("  If you both read the same digits to each other, nobody is in between: {safety}"),
+        ],
+        Event::Private { from, text } => vec![format!("<{from} in private> {}", Printable(text))],
+        Event::PrivateClosed { user, reason } => vec![match reason {
+            PrivateEnd::Stopped => format!("* The private connection with {user} is closed."),
+            PrivateEnd::Blocked => {
+                format!("* The private connection with {user} is closed, because you blocked him.")
+            }
+            PrivateEnd::Lost => {
+                format!("* The private connection with {user} was lost. 'again' opens it anew.")
+            }
+            PrivateEnd::Logout => format!("* The private connection with {user} is closed: he logged out."),
+        }],
+        Event::Progress { number, progress } => vec![format!("[{number}] {}", files::progress(progress))],
         Event::Notice { text } => vec![format!("* Notice: {}", Printable(text))],
+        Event::Reconnecting { attempt: 1 } => {
+            vec!["* The connection to the server was lost; it is tried again.".to_owned()]
+        }
+        Event::Reconnecting { attempt } => vec![format!("* The server is tried again (attempt {attempt}).")],
+        Event::Reconnected { .. } => vec!["* You are connected again.".to_owned()],
         Event::Disconnected { reason } => vec![match reason {
             DisconnectReason::Logout => "* You are logged out.".to_owned(),
             DisconnectReason::Timeout => "* You were logged out for inactivity.".to_owned(),
@@ -58,6 +82,18 @@ fn outcome_lines(number: u64, outcome: &Outcome) -> Vec<String> {
         Outcome::Block { user } => format!("{user} is blocked"),
         Outcome::Unblock { user } => format!("{user} is not blocked any more"),
         Outcome::Logout => "goodbye".to_owned(),
+        Outcome::StartPrivate { user, .. } => format!("you can talk to {user} in private"),
+        Outcome::Private { to } => format!("delivered to {to} in private"),
+        Outcome::StopPrivate { user } => format!("the private connection with {user} is closed"),
+        Outcome::Trust { user } => format!("the key that {user} shows next will be taken for his"),
+        Outcome::Register { .. }
+        | Outcome::Unregister { .. }
+        | Outcome::Files { .. }
+        | Outcome::SearchFile { .. }
+        | Outcome::SearchChunk { .. }
+        | Outcome::Download(_)
+        | Outcome::Transfers { .. }
+        | Outcome::Cancel { .. } => return files::outcome_lines(number, outcome),
         Outcome::Help { text } => {
             return text.lines().map(|line| format!("  {}", Printable(line))).collect();
         }
@@ -76,7 +112,7 @@ fn users_count(count: u64) -> String {
     if count == 1 { "1 user".to_owned() } else { format!("{count} users") }
 }
 
-fn names(users: &[Username], none: &str) -> String {
+pub(super) fn names(users: &[Username], none: &str) -> String {
     if users.is_empty() {
         return none.to_owned();
     }

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{Shutdown, SocketAddr},
+    net::{IpAddr, Shutdown, SocketAddr},
     sync::Arc,
 };
 
@@ -52,6 +52,11 @@ impl Connection {
     pub(super) fn dial(route: Route, registry: &Registry, token: Token) -> Result<Self, String> {
         let others = route.addresses.iter().rev().copied().collect();
         Self::dial_next(route, others, registry, token, "there is no address to try.")
+    }
+
+    /// The address of this end.
+    pub(super) fn local_ip(&self) -> Option<IpAddr> {
+        self.transport.stream().local_addr().ok().map(|address| address.ip())
     }
 
     pub(super) fn stands(&self) -> bool {

@@ -36,6 +36,14 @@ pub enum KnownHostsError {
         /// Counted from 1.
         line: usize,
     },
+    /// A line in the file of users' keys makes no sense.
+    #[error("{}, line {line}: expected 'host:port user SHA256:…'; mend or remove that line", path.display())]
+    PeerLine {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+    },
 }
 
 /// What the file says about one server.
@@ -81,28 +89,30 @@ impl KnownHosts {
 
     /// Adds a line for the server. One short append, so that clients side by side do not mix their lines.
     pub(super) fn remember(&self, fingerprint: Fingerprint) -> Result<(), KnownHostsError> {
-        if let Some(folder) = self.path.parent() {
-            fs::create_dir_all(folder).map_err(self.failed("write"))?;
-        }
-        let mut options = fs::OpenOptions::new();
-        options.create(true).append(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut line = format!("{} {fingerprint}\n", self.server);
-        // Whoever edited the file may have left its last line without an end.
-        if fs::read(&self.path).is_ok_and(|before| before.last().is_some_and(|&last| last != b'\n')) {
-            line.insert(0, '\n');
-        }
-        options
-            .open(&self.path)
-            .and_then(|mut file| file.write_all(line.as_bytes()))
-            .map_err(self.failed("write"))
+        append_line(&self.path, &format!("{} {fingerprint}", self.server)).map_err(self.failed("write"))
     }
 
     fn failed(&self, doing: &'static str) -> impl FnOnce(io::Error) -> KnownHostsError + use<> {
         let path = self.path.clone();
         move |source| KnownHostsError::File { doing, path, source }
     }
+}
+
+/// Adds a line to a file that nobody else may read, which is made if it is not there.
+pub(super) fn append_line(path: &Path, line: &str) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let mut options = fs::OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut line = format!("{line}\n");
+    // Whoever edited the file may have left its last line without an end.
+    if fs::read(path).is_ok_and(|before| before.last().is_some_and(|&last| last != b'\n')) {
+        line.insert(0, '\n');
+    }
+    options.open(path)?.write_all(line.as_bytes())
 }
 
 /// Where this client keeps what outlives it.

@@ -2,9 +2,12 @@
 //! nothing; the core does.
 
 mod connection;
+mod disk;
 mod identity;
 mod known_hosts;
+mod known_peers;
 mod output;
+mod peers;
 mod run_loop;
 pub mod screen;
 mod signals;
@@ -22,14 +25,16 @@ use ring::rand::{SecureRandom, SystemRandom};
 use thiserror::Error;
 
 use crate::{
-    core::{Event, Setup, Trust},
+    core::{Event, Rates, Setup, Trust},
     options::{self, Options},
 };
 use connection::Route;
 use identity::IdentityFileError;
 use known_hosts::{KnownHosts, KnownHostsError};
+use known_peers::KnownPeersFile;
 use output::Output;
-use run_loop::RunLoop;
+use peers::Peers;
+use run_loop::{PEERS, RunLoop, Surroundings};
 use stdin::Mode;
 
 /// Why the client could not start or go on.
@@ -42,6 +47,20 @@ pub enum RunError {
         path: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// Where others should reach this client.
+    #[error("cannot listen on {address}: {source}; choose another address or port for --listen")]
+    Listen {
+        /// What was asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The directory for files.
+    #[error("{} is no directory; --dir takes the one for 'register' and 'download'", path.display())]
+    Dir {
+        /// What was asked for.
+        path: PathBuf,
     },
     /// The servers' keys.
     #[error(transparent)]
@@ -71,7 +90,11 @@ impl RunError {
     /// As the manual promises: 2 for an unusable local file, 1 for no connection.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::PasswordFile { .. } | Self::KnownHosts(_) | Self::Identity(_) => 2,
+            Self::PasswordFile { .. }
+            | Self::Listen { .. }
+            | Self::Dir { .. }
+            | Self::KnownHosts(_)
+            | Self::Identity(_) => 2,
             Self::Host { .. } | Self::System { .. } => 1,
         }
     }
@@ -85,6 +108,7 @@ impl RunError {
 pub fn run(options: &Options) -> Result<u8, RunError> {
     let server = server_label(&options.host, options.port);
     let known_hosts = KnownHosts::for_server(server.clone())?;
+    let known_peers = KnownPeersFile::for_server(server.clone())?;
     let password = password(options)?;
     let addresses = resolve(&options.host, options.port)?;
     let at_terminal = io::stdin().is_terminal() && io::stdout().is_terminal() && options.face.is_none();
@@ -101,17 +125,24 @@ pub fn run(options: &Options) -> Result<u8, RunError> {
         accept_new: options.accept_new,
         can_ask: at_terminal,
     };
-    let setup = Setup { user: options.user.clone(), password, trust, key };
+    let rates = Rates { upload: options.upload_limit, download: options.download_limit };
+    let setup =
+        Setup { user: options.user.clone(), password, trust, key, known_peers: known_peers.read()?, rates };
+    let tls_failed = |error| RunError::System { doing: "cannot set up TLS", source: io::Error::other(error) };
+    let peers = Peers::new(&identity, PEERS).map_err(tls_failed)?;
     let tls = if options.tls {
-        let config = client_config().map_err(|error| RunError::System {
-            doing: "cannot set up TLS",
-            source: io::Error::other(error),
-        })?;
+        let config = client_config().map_err(tls_failed)?;
         Some((config, server_name(&options.host)))
     } else {
         None
     };
     let route = Route { addresses, tls };
+    let bind =
+        |address| mio::net::TcpListener::bind(address).map_err(|source| RunError::Listen { address, source });
+    let listener = options.listen.map(bind).transpose()?;
+    if !options.dir.is_dir() {
+        return Err(RunError::Dir { path: options.dir.clone() });
+    }
     let mut seed = [0; 32];
     SystemRandom::new().fill(&mut seed).map_err(|_| RunError::System {
         doing: "cannot get random bytes from the system",
@@ -127,7 +158,9 @@ pub fn run(options: &Options) -> Result<u8, RunError> {
     if let Some(text) = warning {
         output.show(&Event::Notice { text }).map_err(RunError::system("cannot write to standard output"))?;
     }
-    RunLoop::new(setup, (route, known_hosts), seed, output, mode)
+    let surroundings =
+        Surroundings { route, known_hosts, peers, known_peers, listener, dir: options.dir.clone() };
+    RunLoop::new(setup, surroundings, seed, output, mode)
         .and_then(|mut run_loop| run_loop.run())
         .map_err(RunError::system("the event loop failed"))
 }

@@ -1,12 +1,15 @@
-//! The client's event loop: one poll for standard input, the server's socket and signals.
+//! The client's event loop: one poll for standard input, the server's socket, the sockets of other clients, and
+//! signals.
 
 use std::{
     io,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use mio::{Events, Poll, Token, Waker};
+use mio::{Events, Poll, Token, Waker, net::TcpListener};
 use protocol::{
     time::{MonoMs, Now, UnixMs},
     transport::Progress,
@@ -14,13 +17,16 @@ use protocol::{
 
 use super::{
     connection::{Connection, Dialled, Route},
+    disk::Disk,
     known_hosts::KnownHosts,
+    known_peers::KnownPeersFile,
     output::Output,
+    peers::{Peers, default_address},
     signals::{Signal, Signals},
     stdin::{Mode, Stdin, Typed},
 };
 use crate::{
-    core::{Core, Effect, Event, Input, Line, Seen, Setup},
+    core::{Core, Effect, Event, Input, Line, PeerEffect, PeerInput, Seen, Setup},
     face::{key::Key, line_editor::Action},
 };
 
@@ -28,6 +34,8 @@ const WAKER: Token = Token(0);
 const STDIN: Token = Token(1);
 const SIGNALS: Token = Token(2);
 const SERVER: Token = Token(3);
+/// From here on the tokens are those of other clients.
+pub(super) const PEERS: usize = 4;
 
 /// Bytes read from the server in one turn, so that a flood leaves time for the keys.
 const READ_LEN_MAX: usize = 64 * 1024;
@@ -41,24 +49,44 @@ pub(super) struct RunLoop {
     output: Output,
     route: Route,
     known_hosts: KnownHosts,
+    known_peers: KnownPeersFile,
+    peers: Peers,
+    disk: Disk,
     connection: Option<Connection>,
     /// The socket may have more than one turn's worth.
     readable: bool,
     buffer: Vec<u8>,
 }
 
+/// What the client finds around it: the server, other clients, the directory of files.
+pub(super) struct Surroundings {
+    pub(super) route: Route,
+    pub(super) known_hosts: KnownHosts,
+    pub(super) peers: Peers,
+    pub(super) known_peers: KnownPeersFile,
+    /// Where others reach this client, if that was asked for.
+    pub(super) listener: Option<TcpListener>,
+    /// For `register` and `download`.
+    pub(super) dir: PathBuf,
+}
+
 impl RunLoop {
     pub(super) fn new(
         setup: Setup,
-        (route, known_hosts): (Route, KnownHosts),
+        surroundings: Surroundings,
         seed: [u8; 32],
         output: Output,
         mode: Mode,
     ) -> io::Result<Self> {
+        let Surroundings { route, known_hosts, mut peers, known_peers, listener, dir } = surroundings;
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        let disk = Disk::start(dir, Arc::clone(&waker))?;
         let stdin = Stdin::new(poll.registry(), STDIN, waker, mode)?;
         let signals = Signals::register(poll.registry(), SIGNALS, mode == Mode::Keys)?;
+        if let Some(listener) = listener {
+            peers.listen(listener, poll.registry())?;
+        }
         let started = Instant::now();
         let core = Core::new(setup, Seen::default(), seed, now_at(started));
         Ok(Self {
@@ -70,6 +98,9 @@ impl RunLoop {
             output,
             route,
             known_hosts,
+            known_peers,
+            peers,
+            disk,
             connection: None,
             readable: false,
             buffer: vec![0; READ_LEN_MAX],
@@ -97,12 +128,19 @@ impl RunLoop {
                     STDIN => has_input = true,
                     SIGNALS => self.handle_signals()?,
                     SERVER => self.readable = true,
-                    _ => {}
+                    _ => {
+                        self.peers.note(event);
+                    }
                 }
             }
             if self.readable {
                 self.serve_connection();
             }
+            while let Some(reply) = self.disk.take() {
+                self.core.handle_input(self.now(), Input::Disk(reply));
+            }
+            let now = self.now();
+            self.peers.serve(&mut self.core, self.poll.registry(), now);
             if has_input {
                 self.read_input()?;
             }
@@ -117,7 +155,7 @@ impl RunLoop {
     }
 
     fn patience(&self) -> Option<Duration> {
-        if self.readable || self.stdin.always_ready() {
+        if self.readable || self.stdin.always_ready() || self.peers.has_work() {
             return Some(Duration::ZERO);
         }
         let deadline = |at: MonoMs| Duration::from_millis(at.0).saturating_sub(self.started.elapsed());
@@ -133,36 +171,62 @@ impl RunLoop {
     /// Carries out what the core asks for and sends what it has to send; the exit code when it is over.
     fn carry_out(&mut self) -> io::Result<Option<u8>> {
         while let Some(effect) = self.core.poll_output() {
-            match effect {
-                Effect::Dial => self.dial(),
-                Effect::HangUp => {
-                    self.send();
-                    if let Some(mut connection) = self.connection.take() {
-                        connection.close(self.poll.registry());
-                    }
-                }
-                Effect::Show(event) => self.output.show(&event)?,
-                Effect::Remember(fingerprint) => {
-                    if let Err(error) = self.known_hosts.remember(fingerprint) {
-                        self.output.show(&Event::Notice { text: error.to_string() })?;
-                    }
-                }
-                Effect::Exit { code, complaint } => {
-                    if let Some(terminal) = self.output.as_terminal() {
-                        terminal.finish()?;
-                    }
-                    self.output = Output::Plain;
-                    if let Some(complaint) = complaint {
-                        // There is no other place left to say it.
-                        let _ =
-                            io::Write::write_fmt(&mut io::stderr(), format_args!("parlour: {complaint}\n"));
-                    }
-                    return Ok(Some(code));
-                }
+            if let Some(code) = self.carry_out_one(effect)? {
+                return Ok(Some(code));
+            }
+            if self.core.is_drained() {
+                // What has left may be the reason for more.
+                self.send();
+                let now = self.now();
+                self.peers.send(&mut self.core, now);
             }
         }
         self.send();
+        let now = self.now();
+        self.peers.send(&mut self.core, now);
         self.output.draw(self.core.prompt())?;
+        Ok(None)
+    }
+
+    fn carry_out_one(&mut self, effect: Effect) -> io::Result<Option<u8>> {
+        match effect {
+            Effect::Dial => self.dial(),
+            Effect::HangUp => {
+                self.send();
+                if let Some(mut connection) = self.connection.take() {
+                    connection.close(self.poll.registry());
+                }
+            }
+            Effect::Show(event) => self.output.show(&event)?,
+            Effect::Remember(fingerprint) => {
+                if let Err(error) = self.known_hosts.remember(fingerprint) {
+                    self.output.show(&Event::Notice { text: error.to_string() })?;
+                }
+            }
+            Effect::Peer(PeerEffect::Remember { user, key }) => {
+                if let Err(error) = self.known_peers.remember(&user, key) {
+                    self.output.show(&Event::Notice { text: error.to_string() })?;
+                }
+            }
+            Effect::Peer(effect) => {
+                let now = self.now();
+                self.peers.carry_out(effect, &mut self.core, self.poll.registry(), now);
+            }
+            Effect::Disk(job) => self.disk.give(job),
+            Effect::Exit { code, complaint } => {
+                let now = self.now();
+                self.peers.send(&mut self.core, now);
+                if let Some(terminal) = self.output.as_terminal() {
+                    terminal.finish()?;
+                }
+                self.output = Output::Plain;
+                if let Some(complaint) = complaint {
+                    // There is no other place left to say it.
+                    let _ = io::Write::write_fmt(&mut io::stderr(), format_args!("parlour: {complaint}\n"));
+                }
+                return Ok(Some(code));
+            }
+        }
         Ok(None)
     }
 
@@ -200,7 +264,11 @@ impl RunLoop {
         if !connection.stands() {
             match connection.check(self.poll.registry(), SERVER) {
                 Ok(Dialled::Waits) => return,
-                Ok(Dialled::Stands(secured)) => self.core.handle_input(now, Input::Connected(secured)),
+                Ok(Dialled::Stands(secured)) => {
+                    let local = connection.local_ip();
+                    self.core.handle_input(now, Input::Connected(secured));
+                    return self.listen(local);
+                }
                 Err(reason) => {
                     self.connection = None;
                     return self.dial_failed(&reason);
@@ -218,6 +286,24 @@ impl RunLoop {
             self.connection = None;
             self.core.handle_input(now, Input::Closed);
         }
+    }
+
+    /// Listens for other clients where those who reach the server are likely to reach this one.
+    fn listen(&mut self, local: Option<IpAddr>) {
+        self.readable = true;
+        let Some(local) = local else { return };
+        let bound = match self.peers.listening_at() {
+            Some(bound) => Ok(bound),
+            None => TcpListener::bind(default_address(local))
+                .and_then(|listener| self.peers.listen(listener, self.poll.registry())),
+        };
+        let addresses = match bound {
+            Ok(bound) if bound.ip().is_unspecified() => vec![SocketAddr::new(local, bound.port())],
+            Ok(bound) => vec![bound],
+            // Others still reach this client when it dials back, or over the server.
+            Err(_) => Vec::new(),
+        };
+        self.core.handle_input(self.now(), Input::Peer(PeerInput::Listening(addresses)));
     }
 
     fn read_input(&mut self) -> io::Result<()> {

@@ -26,4 +26,5 @@ mod messages;
 mod mitm;
 mod passwd;
 mod presence;
+mod reconnect;
 mod shutdown;

@@ -8,6 +8,7 @@ use rustls::{
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::{CryptoProvider, ring, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime},
+    server::danger::{ClientCertVerified, ClientCertVerifier},
     version::TLS13,
 };
 
@@ -41,6 +42,23 @@ pub fn client_config() -> Result<Arc<ClientConfig>, Error> {
     Ok(Arc::new(config))
 }
 
+/// For links between clients, each of which shows `identity` and takes any key for now: as the side that is
+/// dialled, and as the one that dials.
+pub fn peer_configs(identity: &Identity) -> Result<(Arc<ServerConfig>, Arc<ClientConfig>), Error> {
+    let verifier = Arc::new(AnyKey { provider: provider() });
+    let mut server = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13])?
+        .with_client_cert_verifier(verifier.clone())
+        .with_single_cert(identity.chain.clone(), identity.key.clone_key())?;
+    server.send_tls13_tickets = 0;
+    let client = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13])?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_client_auth_cert(identity.chain.clone(), identity.key.clone_key())?;
+    Ok((Arc::new(server), Arc::new(client)))
+}
+
 /// The name to ask a server for; one that cannot be written in a certificate is replaced.
 pub fn server_name(host: &str) -> ServerName<'static> {
     let named = ServerName::try_from(host.to_owned()).ok();
@@ -64,6 +82,16 @@ struct AnyKey {
     provider: Arc<CryptoProvider>,
 }
 
+/// A certificate whose key cannot be read could never be pinned.
+fn check_readable(certificate: &CertificateDer<'_>) -> Result<(), Error> {
+    let bad = Error::InvalidCertificate(rustls::CertificateError::BadEncoding);
+    fingerprint(certificate).map(|_| ()).ok_or(bad)
+}
+
+fn no_tls12() -> Error {
+    Error::General("TLS 1.2 is not spoken here".to_owned())
+}
+
 impl ServerCertVerifier for AnyKey {
     fn verify_server_cert(
         &self,
@@ -73,11 +101,7 @@ impl ServerCertVerifier for AnyKey {
         _: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        // A certificate whose key cannot be read could never be pinned.
-        match fingerprint(end_entity) {
-            Some(_) => Ok(ServerCertVerified::assertion()),
-            None => Err(Error::InvalidCertificate(rustls::CertificateError::BadEncoding)),
-        }
+        check_readable(end_entity).map(|()| ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -86,7 +110,7 @@ impl ServerCertVerifier for AnyKey {
         _: &CertificateDer<'_>,
         _: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        Err(Error::General("TLS 1.2 is not spoken here".to_owned()))
+        Err(no_tls12())
     }
 
     fn verify_tls13_signature(
@@ -104,5 +128,42 @@ impl ServerCertVerifier for AnyKey {
 
     fn root_hint_subjects(&self) -> Option<&[DistinguishedName]> {
         None
+    }
+}
+
+impl ClientCertVerifier for AnyKey {
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        check_readable(end_entity).map(|()| ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(no_tls12())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
     }
 }

@@ -59,6 +59,16 @@ impl Tickets {
         self.expected.insert(ticket, Expected { from, key, purpose, until: now.after(TICKET_LIFE) });
     }
 
+    /// It was shown by us, when we dialled back.
+    pub(super) fn use_up(&mut self, ticket: TicketId) {
+        self.expected.remove(&ticket);
+    }
+
+    /// That user is not wanted any more.
+    pub(super) fn forget(&mut self, user: &Username) {
+        self.expected.retain(|_, expected| expected.from != *user);
+    }
+
     /// Somebody comes and shows a ticket and a key: who it is. The ticket is used up, whatever the outcome, so
     /// that nobody can try keys against it.
     pub fn redeem(
