@@ -350,7 +350,8 @@ impl Hub {
         let Some(user) = self.user(conn) else { return };
         // A broadcast costs more the more people it reaches.
         let is_broadcast = matches!(frame, ClientFrame::Broadcast { .. });
-        let cost = if is_broadcast { 1 + self.presence.count() as u64 / 256 } else { 1 };
+        let online = self.presence.count() as u64;
+        let cost = if is_broadcast { 1 + online / 256 } else { self.files.work_of(&frame) };
         self.note_activity(conn, cost);
         let asker = |request: RequestId| Asker { user: &user, waiter: Waiter { conn, request } };
         let Self { now, limits, random, accounts, sessions, presence, blocks, post, .. } = self;

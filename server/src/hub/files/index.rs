@@ -184,6 +184,10 @@ impl FileIndex {
         }
     }
 
+    pub(super) fn names_count(&self) -> u64 {
+        self.names.len() as u64
+    }
+
     pub(super) fn content(&self, file: FileId) -> Option<&Content> {
         self.contents.get(&file)
     }
