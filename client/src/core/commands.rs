@@ -10,7 +10,7 @@ use super::{
 
 impl Core {
     pub(super) fn run_commands(&mut self) {
-        while self.logout.is_none() && self.requests.has_room() {
+        while self.logout.is_none() && self.requests.has_room() && self.peers.has_room() {
             let Some(line) = self.lines.pop_front() else { break };
             self.count += 1;
             let parsed = match &line {
@@ -81,8 +81,8 @@ impl Core {
                 self.ask(asker, Request::BlockList { users }, |request| ClientFrame::BlockList { request });
             }
             Command::StartPrivate { user } => self.peers.start_private(number, "startprivate", user),
-            Command::Private { to, text } => self.peers.private(number, to, text),
-            Command::StopPrivate { user } => self.peers.stop_private(number, user),
+            Command::Private { to, text } => self.peers.private(number, to, text, self.now.mono),
+            Command::StopPrivate { user } => self.peers.stop_private(number, user, self.now.mono),
             Command::Again => self.peers.again(number),
             Command::Trust { user } => self.peers.trust(number, user),
             Command::File(command) => self.run_file(number, command),

@@ -138,7 +138,7 @@ impl Core {
         text: &str,
     ) -> Result<(), ProtocolError> {
         match self.requests.take(request).map_err(unexpected)? {
-            Request::Peers(ask) => self.peers.refused(ask, code, text),
+            Request::Peers(ask) => self.peers.refused(ask, code, text, self.now.mono),
             Request::Files { ask, .. } => {
                 let text = text.to_owned();
                 self.files.answered(ask, ServerAnswer::Refused { code, text }, self.now.mono);
@@ -150,7 +150,7 @@ impl Core {
 
     fn ask_for_peers(&mut self, ask: Ask) {
         if self.away.is_some() {
-            return self.peers.refused(ask, ErrorCode::NotConnected, super::NOT_SENT);
+            return self.peers.refused(ask, ErrorCode::NotConnected, super::NOT_SENT, self.now.mono);
         }
         self.ask(None, Request::Peers(ask.clone()), |request| match ask {
             Ask::Invite { user, purpose } => ClientFrame::Invite { request, user, purpose },

@@ -248,6 +248,10 @@ impl Files {
     pub(in crate::core) fn disk(&mut self, reply: DiskReply, now: MonoMs) {
         let Base { out, shares, is_restored, .. } = self.at(now);
         match reply {
+            // The server may still think otherwise.
+            DiskReply::Restored { file, held, .. } if held.is_empty() => {
+                out.push(FilesOutput::Have { file, held });
+            }
             DiskReply::Restored { name, manifest, file, held, complete } => {
                 shares.offer(&name, file, &manifest, &held, complete, out);
             }

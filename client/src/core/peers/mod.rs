@@ -162,7 +162,7 @@ impl Peers {
 
     /// This user has blocked that one.
     pub(super) fn blocked(&mut self, user: &Username, now: MonoMs) {
-        self.close_talk(user, PrivateEnd::Blocked);
+        self.close_talk(user, PrivateEnd::Blocked, now);
         self.tickets.forget(user);
         self.calls.retain(|_, call| call.from != *user);
         let links: Vec<LinkId> = self.links_of(user).collect();
@@ -187,7 +187,7 @@ impl Peers {
     ) {
         if self.known.judge(&user, key) == Judgement::Changed {
             let text = changed_key(&user);
-            return self.failed(&user, purpose, ErrorCode::KeyChanged, &text);
+            return self.failed(&user, purpose, ErrorCode::KeyChanged, &text, now);
         }
         let mut attempt = Attempt::new(user.clone(), key, purpose, now);
         if let Some(id) = self.link_with(&user, |link| link.key == Some(key)) {
@@ -377,8 +377,8 @@ impl Peers {
                 }
             }
             PeerFrame::Private { number, text } => return self.private_came(id, number, text),
-            PeerFrame::Heard { number } => self.private_heard(id, number),
-            PeerFrame::HangUp => self.hung_up(id),
+            PeerFrame::Heard { number } => self.private_heard(id, number, now),
+            PeerFrame::HangUp => self.hung_up(id, now),
             _ => {}
         }
         Ok(())
@@ -416,7 +416,8 @@ impl Peers {
     /// When [`Peers::handle_timeout`] is due. `serves` tells which links move files.
     pub(super) fn poll_timeout(&self, serves: impl Fn(LinkId) -> bool) -> Option<MonoMs> {
         let links = self.links.iter().map(|(&id, link)| link.deadline(self.is_in_use(id, link, &serves)));
-        links.chain(self.attempts.values().map(|attempt| attempt.until)).min()
+        let attempts = self.attempts.values().map(|attempt| attempt.until);
+        links.chain(attempts).chain(self.talks.values().filter_map(Talk::deadline)).min()
     }
 
     pub(super) fn handle_timeout(&mut self, now: MonoMs, serves: impl Fn(LinkId) -> bool) {
@@ -428,6 +429,11 @@ impl Peers {
             .collect();
         for ticket in late {
             self.next_phase(ticket, now);
+        }
+        let is_deaf = |talk: &&Talk| talk.deadline().is_some_and(|deadline| deadline <= now);
+        let deaf: Vec<LinkId> = self.talks.values().filter(is_deaf).map(|talk| talk.link).collect();
+        for id in deaf {
+            self.expel(id, now);
         }
         let ids: Vec<LinkId> = self.links.keys().copied().collect();
         for id in ids {
@@ -474,7 +480,7 @@ impl Peers {
         if is_own {
             self.attempts.remove(&ticket);
         }
-        self.serve(id, &user, purpose);
+        self.serve(id, &user, purpose, now);
     }
 
     /// The other side has taken our ticket.
@@ -495,14 +501,14 @@ impl Peers {
             link.ticket = None;
             link.met(user.clone(), now);
         }
-        self.serve(id, &user, purpose);
+        self.serve(id, &user, purpose, now);
     }
 
     fn unmet(&mut self, id: LinkId, ticket: TicketId, now: MonoMs) {
         let is_ours = self.attempts.get(&ticket).is_some_and(|attempt| attempt.link == Some(id));
         if is_ours && let Some(attempt) = self.attempts.remove(&ticket) {
             let text = "The other client did not take the server's ticket: try again.";
-            self.failed(&attempt.user, attempt.purpose, ErrorCode::Unreachable, text);
+            self.failed(&attempt.user, attempt.purpose, ErrorCode::Unreachable, text, now);
         }
         if self.links.get(&id).is_some_and(|link| link.state != State::Met) {
             self.closed(id, now);
@@ -520,7 +526,7 @@ impl Peers {
     }
 
     /// From here on that link serves that purpose.
-    fn serve(&mut self, id: LinkId, user: &Username, purpose: Purpose) {
+    fn serve(&mut self, id: LinkId, user: &Username, purpose: Purpose, now: MonoMs) {
         let Some(link) = self.links.get_mut(&id) else { return };
         if let Some(key) = link.key
             && self.known.remember(user, key)
@@ -531,7 +537,7 @@ impl Peers {
         match purpose {
             Purpose::Talk => {
                 link.talks = true;
-                self.talk_opened(id, user);
+                self.talk_opened(id, user, now);
             }
             Purpose::Files => {
                 link.files = true;
@@ -569,15 +575,15 @@ impl Peers {
                 }
                 let text = "There is no way to that user's client: it was dialled, asked to dial back, and the \
                      server was asked to carry the bytes.";
-                self.failed(&attempt.user, attempt.purpose, ErrorCode::Unreachable, text);
+                self.failed(&attempt.user, attempt.purpose, ErrorCode::Unreachable, text, now);
             }
         }
     }
 
     /// There will be no link to that user for that purpose.
-    fn failed(&mut self, user: &Username, purpose: Purpose, code: ErrorCode, text: &str) {
+    fn failed(&mut self, user: &Username, purpose: Purpose, code: ErrorCode, text: &str, now: MonoMs) {
         match purpose {
-            Purpose::Talk => self.talk_refused(user, code, text),
+            Purpose::Talk => self.talk_refused(user, code, text, now),
             Purpose::Files => {
                 self.linking.remove(user);
                 self.outputs.push_back(Output::FilesFailed { user: user.clone() });
@@ -599,7 +605,7 @@ impl Peers {
             self.outputs.push_back(Output::FilesGone { link: id });
         }
         if let Some(user) = user {
-            self.talk_link_gone(id, &user, end);
+            self.talk_link_gone(id, &user, end, now);
         }
         let waiting: Vec<TicketId> = self
             .attempts
