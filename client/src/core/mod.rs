@@ -729,7 +729,9 @@ impl Core {
         self.answer_abandoned(commands);
         for request in others {
             match request {
-                Request::Peers(ask) => self.peers.refused(ask, ErrorCode::NotConnected, NOT_SENT, self.now.mono),
+                Request::Peers(ask) => {
+                    self.peers.refused(ask, ErrorCode::NotConnected, NOT_SENT, self.now.mono)
+                }
                 Request::Files { ask, .. } => self.files.answered(ask, ServerAnswer::Lost, self.now.mono),
                 _ => {}
             }

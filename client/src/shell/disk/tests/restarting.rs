@@ -150,10 +150,11 @@ fn shared_and_fetched_files_are_restored_and_changed_ones_forgotten() {
     fs::write(folder.path().join("mine"), "txet").unwrap();
     fs::remove_file(folder.path().join("fetched")).unwrap();
     let restored = Rig::restored(folder.path()).1;
-    let is_gone = |reply: &DiskReply| {
-        matches!(reply, DiskReply::Restored { held, complete: false, .. } if held.is_empty())
-    };
-    assert!(restored.len() == 2 && restored.iter().all(is_gone), "others may still ask for them: {restored:?}");
+    let is_gone = |reply: &DiskReply| matches!(reply, DiskReply::Restored { held, complete: false, .. } if held.is_empty());
+    assert!(
+        restored.len() == 2 && restored.iter().all(is_gone),
+        "others may still ask for them: {restored:?}"
+    );
     fs::write(folder.path().join("mine"), "text").unwrap();
     assert_eq!(Rig::restored(folder.path()).1, [], "it was forgotten for good");
     assert_eq!(names_in(folder.path()), ["mine"]);
