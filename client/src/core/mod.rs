@@ -730,7 +730,7 @@ impl Core {
         for request in others {
             match request {
                 Request::Peers(ask) => {
-                    self.peers.refused(ask, ErrorCode::NotConnected, NOT_SENT, self.now.mono)
+                    self.peers.refused(ask, ErrorCode::NotConnected, NOT_SENT, self.now.mono);
                 }
                 Request::Files { ask, .. } => self.files.answered(ask, ServerAnswer::Lost, self.now.mono),
                 _ => {}
