@@ -1,17 +1,20 @@
 //! Two users and a stranger say anything to the hub: it never panics, and each of them hears nothing but whole frames
-//! in their states, and nothing behind a `goodbye`.
+//! in their states, nothing behind a `goodbye`, and of a relay nothing before it stands or behind its end.
 //!
 //! Input: steps. A step is a byte of what to do (bits 0 and 1: which connection, 3: time passes; bit 2: the bytes are
 //! the body of a frame, not raw; bits 3 to 7: how much time, in quarters of a second), a byte of how many bytes, the
-//! bytes.
+//! bytes. In a body, 32 question marks stand for the last ticket that anyone was told of: it cannot be guessed.
 #![no_main]
 
 use core::net::{IpAddr, Ipv4Addr};
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+};
 
 use libfuzzer_sys::fuzz_target;
 use protocol::{
-    ClientFrame, Frame, FrameDecoder, ServerFrame, State, Username,
+    ClientFrame, Frame, FrameDecoder, ServerFrame, State, TicketId, Username,
     limits::FRAME_LEN_MAX,
     scram::{Iterations, Mechanism, NONCE_RANDOM_LEN, Nonce, SaltedPassword, Verifier, client},
     time::{MonoMs, Now, UnixMs},
@@ -43,7 +46,8 @@ fuzz_target!(|input: &[u8]| {
         } else if step & 4 == 0 {
             room.hear(conn, bytes);
         } else {
-            room.hear(conn, Frame::from_body(bytes).as_bytes());
+            let body = room.with_ticket(bytes);
+            room.hear(conn, Frame::from_body(&body).as_bytes());
         }
     }
     room.now_ms += 1_000_000;
@@ -57,6 +61,7 @@ struct Person {
     state: State,
     said_goodbye: bool,
     challenge: Option<String>,
+    relays: BTreeSet<TicketId>,
 }
 
 struct Room {
@@ -64,6 +69,7 @@ struct Room {
     now_ms: u64,
     people: Vec<Person>,
     store: Vec<(Username, StoredMessage)>,
+    last_ticket: Option<TicketId>,
 }
 
 fn conn_id(index: usize) -> ConnId {
@@ -83,9 +89,10 @@ impl Room {
             state: State::Greeting,
             said_goodbye: false,
             challenge: None,
+            relays: BTreeSet::new(),
         };
         let people = (0..3).map(|_| person()).collect();
-        let mut room = Self { hub, now_ms: 0, people, store: Vec::new() };
+        let mut room = Self { hub, now_ms: 0, people, store: Vec::new(), last_ticket: None };
         for index in 0..room.people.len() {
             let peer = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
             room.hub.handle_input(room.now(), Input::Opened { conn: conn_id(index), peer });
@@ -112,6 +119,18 @@ impl Room {
         let (_, client_final) = challenge.answer(&SALTED);
         self.hear(index, ClientFrame::Proof { client_final: &client_final }.encode().as_bytes());
         assert_eq!(self.people[index].state, State::Chat);
+    }
+
+    fn with_ticket(&self, body: &[u8]) -> Vec<u8> {
+        const MARK: &[u8] = &[b'?'; 32];
+        let at = body.windows(MARK.len()).position(|window| window == MARK);
+        match at.zip(self.last_ticket) {
+            Some((at, ticket)) => {
+                let (before, rest) = body.split_at(at);
+                [before, ticket.to_string().as_bytes(), &rest[MARK.len()..]].concat()
+            }
+            None => body.to_vec(),
+        }
     }
 
     fn hear(&mut self, index: usize, bytes: &[u8]) {
@@ -183,6 +202,14 @@ impl Room {
                 ServerFrame::Challenge { server_first } => person.challenge = Some(server_first.to_owned()),
                 ServerFrame::Welcome { .. } => person.state = State::Chat,
                 ServerFrame::Goodbye { .. } => person.said_goodbye = true,
+                ServerFrame::Ticket { ticket, .. } => self.last_ticket = Some(ticket),
+                ServerFrame::Relay { ticket, .. } => assert!(person.relays.insert(ticket)),
+                ServerFrame::Carry { ticket, .. } | ServerFrame::Credit { ticket, .. } => {
+                    assert!(person.relays.contains(&ticket));
+                }
+                ServerFrame::RelayEnd { ticket } => {
+                    person.relays.remove(&ticket);
+                }
                 _ => {}
             }
         }

@@ -5,7 +5,7 @@ use std::{ffi::OsString, io::Write, process::ExitCode};
 use server::{
     options::{self, Invocation},
     passwd::{self, PasswdError},
-    shell::{self, LogWriter},
+    shell,
 };
 
 fn main() -> ExitCode {
@@ -24,16 +24,13 @@ fn main() -> ExitCode {
         Invocation::Help => say(&options::help()),
         Invocation::Version => say(concat!("parlour-server ", env!("CARGO_PKG_VERSION"))),
         Invocation::Run(options) => {
-            let log = match LogWriter::start(std::io::stderr()) {
+            let log = match shell::start_log(std::io::stderr()) {
                 Ok(log) => log,
                 Err(error) => {
                     complain(&format!("cannot start the thread of the log: {error}"));
                     return ExitCode::FAILURE;
                 }
             };
-            env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info"))
-                .target(env_logger::Target::Pipe(Box::new(log.clone())))
-                .init();
             let outcome = shell::run(&options);
             log.finish();
             if let Err(error) = outcome {

@@ -154,7 +154,9 @@ pub fn help() -> String {
          timeout         seconds without a command after which a user is logged out; 0: never";
     let details = "Once it accepts connections it prints 'listening ADDR:PORT' on standard output, a line for\n\
          each address, and the fingerprint of its key, which clients can check. The log goes to standard error; RUST_LOG sets its level (error, warn, info, debug).\n\
-         SIGHUP reads the credentials again, SIGTERM and SIGINT stop the server cleanly.\n\n\
+         SIGHUP reads the credentials again, SIGTERM and SIGINT stop the server cleanly. SIGUSR1 logs a line of\n\
+         status: connections, users online, bytes that wait to be sent, and the longest turn of the event loop\n\
+         since it was last asked for, with the most processor time of one.\n\n\
          Credentials file: a line per user, 'username password', split at the first space; blank lines and\n\
          lines that begin with # are skipped. Instead of a password it may hold what 'parlour-server passwd' makes\n\
          of one, from which it cannot be read; see 'parlour-server passwd --help'.\n\n\

@@ -41,7 +41,7 @@ pub enum Sabotage {
     SeenForgotten,
     /// Nothing that a client shows reaches its user.
     ScreenDark,
-    /// The server never lets the hub's timers fire.
+    /// The hub's timers never fire.
     TimersSleep,
 }
 

@@ -126,5 +126,7 @@ fn limits(dice: &mut Dice) -> Limits {
         guessing_addresses_max: dice.size(1, 100),
         ghosts_max: dice.skewed_size(1, 100),
         timers_per_turn_max: dice.skewed_size(1, 256),
+        work_per_slice_max: dice.skewed(1, 64),
+        work_per_turn_max: dice.skewed(1, 256),
     }
 }

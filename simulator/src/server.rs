@@ -37,7 +37,6 @@ pub(crate) struct Server {
     frame_len_max: usize,
     pub(crate) machine: Machine,
     pub(crate) store: Store,
-    sabotage: Option<Sabotage>,
     slots: Vec<Slot>,
     /// Connections on their way in.
     accepting: VecDeque<(u64, CableId, IpAddr)>,
@@ -96,14 +95,17 @@ impl Server {
         let with_plain = |(name, credential): (&Username, &Credential)| {
             matches!(credential, Credential::Plain(_)).then(|| name.to_string())
         };
+        let mut limits = plan.limits.clone();
+        if sabotage == Some(Sabotage::TimersSleep) {
+            limits.timers_per_turn_max = 0;
+        }
         Self {
             unjudged: credentials.iter().filter_map(with_plain).collect(),
-            hub: Hub::new(plan.limits.clone(), credentials, net.dice.seed(), now),
+            hub: Hub::new(limits, credentials, net.dice.seed(), now),
             limits: plan.limits.clone(),
             frame_len_max: plan.text_len_max.max(HOSTILE_TEXT_LEN_MAX) + 512,
             machine,
             store: Store::new(plan.moods, sabotage),
-            sabotage,
             slots: Vec::new(),
             accepting: VecDeque::new(),
             full: BTreeSet::new(),
@@ -167,9 +169,7 @@ impl Server {
         self.accept(net, now);
         self.read(net, judge, now);
         self.take_answers(net, judge, now);
-        if self.sabotage != Some(Sabotage::TimersSleep) {
-            self.hub.handle_timeout(now);
-        }
+        self.hub.handle_timeout(now);
         self.look_for_verdicts(judge, now);
         self.carry_out(net, judge);
         self.look_for_verdicts(judge, now);

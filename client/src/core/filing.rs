@@ -2,7 +2,7 @@
 //!
 //! Owns the way of a question, an answer or an output to the part that understands it. Must not decide anything.
 
-use protocol::{ChunkSet, ClientFrame, Layout, ProtocolError, RequestId, ServerFrame};
+use protocol::{ChunkSet, ClientFrame, Layout, ProtocolError, RequestId, ServerFrame, Username};
 
 use super::{
     Core, Effect, FileEntry, Stage,
@@ -11,6 +11,9 @@ use super::{
     files::{AskId, FilesOutput, Question, ServerAnswer},
     requests::{Request, Unexpected},
 };
+
+/// A user, and the set of chunks that he holds, not yet read.
+type RawHolder = (Username, Vec<u8>);
 
 impl Core {
     /// Starts a command about files, or has it wait for its file to be registered.
@@ -32,7 +35,7 @@ impl Core {
 
     pub(super) fn files_want(&mut self, output: FilesOutput) {
         match output {
-            FilesOutput::Ask { ask, question } => self.ask_for_files(ask, question),
+            FilesOutput::Ask { ask, question } => self.ask_for_files(ask, &question),
             FilesOutput::Have { file, held } => {
                 let is_there = matches!(self.stage, Stage::Online { is_ready: true, .. });
                 // Everything is said again when the connection is back.
@@ -90,20 +93,17 @@ impl Core {
         self.files.is_registering(name) || self.held_back.iter().any(is_behind)
     }
 
-    fn take_holders(
-        &mut self,
-        request: RequestId,
-    ) -> Result<(AskId, Vec<(protocol::Username, Vec<u8>)>), ProtocolError> {
+    fn take_holders(&mut self, request: RequestId) -> Result<(AskId, Vec<RawHolder>), ProtocolError> {
         match self.requests.take(request).map_err(unexpected)? {
             Request::Files { ask, holders, .. } => Ok((ask, holders)),
             _ => Err(unexpected(Unexpected)),
         }
     }
 
-    fn ask_for_files(&mut self, ask: AskId, question: Question) {
-        let is_list = question == Question::Files;
+    fn ask_for_files(&mut self, ask: AskId, question: &Question) {
+        let is_list = *question == Question::Files;
         let request = Request::Files { ask, is_list, holders: Vec::new(), files: Vec::new() };
-        self.ask(None, request, |request| match &question {
+        self.ask(None, request, |request| match question {
             Question::Search { name } => ClientFrame::Search { request, name: name.as_str() },
             Question::Register { file, layout, name } => ClientFrame::Register {
                 request,

@@ -739,9 +739,10 @@ impl Core {
     fn answer_abandoned(&mut self, mut abandoned: Vec<Abandoned>) {
         abandoned.sort_unstable();
         for Abandoned { number, command, was_sent } in abandoned {
-            let (code, text) = match was_sent {
-                true => (ErrorCode::NotConfirmed, NOT_CONFIRMED),
-                false => (ErrorCode::NotConnected, NOT_SENT),
+            let (code, text) = if was_sent {
+                (ErrorCode::NotConfirmed, NOT_CONFIRMED)
+            } else {
+                (ErrorCode::NotConnected, NOT_SENT)
             };
             self.show(Event::Error { number, command: command.to_owned(), code, text: text.to_owned() });
         }

@@ -103,7 +103,9 @@ impl Core {
         self.show(Event::Reconnected { attempt: away.attempt });
         let frames = self.requests.again();
         if let Some(link) = &mut self.link {
-            frames.iter().for_each(|frame| link.send_frame(frame));
+            for frame in &frames {
+                link.send_frame(frame);
+            }
         }
     }
 

@@ -227,7 +227,7 @@ impl Request {
     fn start_over(&mut self) {
         match self {
             Self::WhoElse { users } | Self::WhoElseSince { users } | Self::BlockList { users } => {
-                users.clear()
+                users.clear();
             }
             Self::Files { holders, files, .. } => {
                 holders.clear();

@@ -34,7 +34,7 @@ use known_hosts::{KnownHosts, KnownHostsError};
 use known_peers::KnownPeersFile;
 use output::Output;
 use peers::Peers;
-use run_loop::{PEERS, RunLoop};
+use run_loop::{PEERS, RunLoop, Surroundings};
 use stdin::Mode;
 
 /// Why the client could not start or go on.
@@ -158,18 +158,11 @@ pub fn run(options: &Options) -> Result<u8, RunError> {
     if let Some(text) = warning {
         output.show(&Event::Notice { text }).map_err(RunError::system("cannot write to standard output"))?;
     }
-    RunLoop::new(
-        setup,
-        (route, known_hosts),
-        (peers, known_peers),
-        listener,
-        options.dir.clone(),
-        seed,
-        output,
-        mode,
-    )
-    .and_then(|mut run_loop| run_loop.run())
-    .map_err(RunError::system("the event loop failed"))
+    let surroundings =
+        Surroundings { route, known_hosts, peers, known_peers, listener, dir: options.dir.clone() };
+    RunLoop::new(setup, surroundings, seed, output, mode)
+        .and_then(|mut run_loop| run_loop.run())
+        .map_err(RunError::system("the event loop failed"))
 }
 
 /// How a server is called in `known_hosts` and in front of people.

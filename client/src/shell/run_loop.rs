@@ -58,23 +58,32 @@ pub(super) struct RunLoop {
     buffer: Vec<u8>,
 }
 
+/// What the client finds around it: the server, other clients, the directory of files.
+pub(super) struct Surroundings {
+    pub(super) route: Route,
+    pub(super) known_hosts: KnownHosts,
+    pub(super) peers: Peers,
+    pub(super) known_peers: KnownPeersFile,
+    /// Where others reach this client, if that was asked for.
+    pub(super) listener: Option<TcpListener>,
+    /// For `register` and `download`.
+    pub(super) dir: PathBuf,
+}
+
 impl RunLoop {
     pub(super) fn new(
         setup: Setup,
-        (route, known_hosts): (Route, KnownHosts),
-        (peers, known_peers): (Peers, KnownPeersFile),
-        listener: Option<TcpListener>,
-        dir: PathBuf,
+        surroundings: Surroundings,
         seed: [u8; 32],
         output: Output,
         mode: Mode,
     ) -> io::Result<Self> {
+        let Surroundings { route, known_hosts, mut peers, known_peers, listener, dir } = surroundings;
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let disk = Disk::start(dir, Arc::clone(&waker))?;
         let stdin = Stdin::new(poll.registry(), STDIN, waker, mode)?;
         let signals = Signals::register(poll.registry(), SIGNALS, mode == Mode::Keys)?;
-        let mut peers = peers;
         if let Some(listener) = listener {
             peers.listen(listener, poll.registry())?;
         }

@@ -178,8 +178,14 @@ impl<S: Read + Write> Session<S> {
     }
 
     fn write(&mut self, bytes: &[u8]) -> (usize, Progress) {
-        let len = self.tls.writer().write(bytes).unwrap_or_default();
-        match self.flush() {
+        let mut len = self.tls.writer().write(bytes).unwrap_or_default();
+        let mut progress = self.flush();
+        if len == 0 && progress == Progress::More {
+            // The session was full and is not any more. No event would tell: the stream itself was not.
+            len = self.tls.writer().write(bytes).unwrap_or_default();
+            progress = self.flush();
+        }
+        match progress {
             Progress::More if len == 0 && !bytes.is_empty() => (0, Progress::Blocked),
             progress => (len, progress),
         }

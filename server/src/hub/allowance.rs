@@ -30,6 +30,11 @@ impl Allowance {
         self.milli >= 1_000
     }
 
+    /// Whether nearly all of it is left, as with whoever types: a flood has used up more before it is noticed.
+    pub(super) fn is_ample(&self) -> bool {
+        self.milli >= self.milli_max - self.milli_max / 16
+    }
+
     /// Takes `cost`. The bucket may run empty, never into debt: one command is never split.
     pub(super) fn spend(&mut self, cost: u64) {
         self.milli = self.milli.saturating_sub(cost.saturating_mul(1_000));

@@ -53,8 +53,8 @@ pub(super) struct KnownIds {
 #[derive(Debug, Default)]
 struct Sender {
     messages: BTreeMap<MessageId, (Digest, Fate)>,
-    /// By age; may hold ids that were forgotten since.
-    order: VecDeque<MessageId>,
+    /// Those whose fate is known, the oldest first; may hold ids that were forgotten since.
+    settled: VecDeque<MessageId>,
     pending: usize,
 }
 
@@ -68,7 +68,7 @@ impl KnownIds {
         self.senders.get(from).map_or(0, |sender| sender.pending)
     }
 
-    /// Remembers a message, and forgets the oldest whose fate is known if there are more than `count_max`.
+    /// Remembers a message. Of those whose fate is known it forgets the oldest if they are more than `count_max`.
     pub(super) fn insert(
         &mut self,
         from: &Username,
@@ -78,17 +78,14 @@ impl KnownIds {
         count_max: usize,
     ) {
         let sender = self.senders.entry(from.clone()).or_default();
-        sender.pending += usize::from(matches!(fate, Fate::Pending(_)));
         sender.messages.insert(id, (digest, fate));
-        sender.order.push_back(id);
-        for _ in 0..sender.order.len().saturating_sub(count_max) {
-            let Some(oldest) = sender.order.pop_front() else { break };
-            match sender.messages.get(&oldest) {
-                Some((_, Fate::Pending(_))) => sender.order.push_back(oldest),
-                Some(_) => {
-                    sender.messages.remove(&oldest);
-                }
-                None => {}
+        match fate {
+            Fate::Pending(_) => sender.pending += 1,
+            _ => sender.settled.push_back(id),
+        }
+        while sender.settled.len() > count_max {
+            if let Some(oldest) = sender.settled.pop_front() {
+                sender.messages.remove(&oldest);
             }
         }
     }
@@ -116,6 +113,9 @@ impl KnownIds {
         match before {
             Fate::Pending(waiter) => {
                 self.one_pending_fewer(from);
+                if let Some(sender) = self.senders.get_mut(from) {
+                    sender.settled.push_back(id);
+                }
                 Some(waiter)
             }
             _ => None,
@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(known.get(&from, MessageId(0)), Some((digest, Fate::Pending(waiter(1)))));
         assert_eq!(known.get(&from, MessageId(80)), None);
         assert_eq!(known.get(&from, MessageId(99)), Some((digest, Fate::Stored)));
-        assert!(known.senders[&from].messages.len() <= 10 && known.senders[&from].order.len() <= 10);
+        assert!(known.senders[&from].messages.len() <= 11 && known.senders[&from].settled.len() <= 10);
         assert_eq!(known.pending(&from), 1);
         assert_eq!(known.settle(&from, MessageId(0), Fate::Delivered), Some(waiter(1)));
         assert_eq!(known.settle(&from, MessageId(0), Fate::Delivered), None, "told once");

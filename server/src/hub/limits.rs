@@ -100,8 +100,15 @@ pub struct Limits {
     /// Unknown names whose wrong passwords are counted as if they had an account: some 100 bytes each. When
     /// more are tried, the oldest is forgotten; at the pace of an address that takes more than a day.
     pub ghosts_max: usize,
-    /// Timers that fire in one turn: after a suspend all are due at once, and the sockets must not wait.
+    /// Timers that fire in one turn: after a suspend all are due at once, and the sockets must not wait. Each
+    /// may end a connection, which costs some 5 µs.
     pub timers_per_turn_max: usize,
+    /// Work done in one go for one client who has sent much: a frame is 1, more when it concerns many (1 is
+    /// some 5 µs). What is left of his waits its turn, and he is not read from until then.
+    pub work_per_slice_max: u64,
+    /// Work of one turn for those who have sent little, and again as much for those who wait their turn: so the
+    /// loop is never long away from its sockets, whoever sends what.
+    pub work_per_turn_max: u64,
 }
 
 impl Default for Limits {
@@ -148,7 +155,9 @@ impl Default for Limits {
             search_holders_max: 256,
             lists_waiting_max: REQUESTS_IN_FLIGHT_MAX,
             ghosts_max: 16_384,
-            timers_per_turn_max: 4_096,
+            timers_per_turn_max: 256,
+            work_per_slice_max: 16,
+            work_per_turn_max: 128,
         }
     }
 }

@@ -20,6 +20,7 @@ mod decoy;
 mod effect;
 mod files;
 mod guesses;
+mod intake;
 mod known_ids;
 mod ledger;
 mod limits;
@@ -40,9 +41,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use protocol::{
-    ClientFrame, FrameDecoder, GoodbyeReason, LoginRefusal, PresenceChange, ProtocolError, RequestId,
-    ServerFrame, State, Username, Word,
-    limits::{FRAME_LEN_MAX, FRAME_LEN_MAX_BEFORE_LOGIN},
+    ClientFrame, GoodbyeReason, LoginRefusal, PresenceChange, RequestId, ServerFrame, Username, Word,
     printable::Excerpt,
     random::RandomStream,
     time::{MonoMs, Now},
@@ -90,6 +89,8 @@ pub struct Hub {
     /// Log-ins that come to nothing cost a stranger little.
     refusals: Quiet,
     failures: Quiet,
+    /// Work done in this turn.
+    work: u64,
     stopping: Stopping,
 }
 
@@ -134,6 +135,7 @@ impl Hub {
             ledger: Ledger::default(),
             refusals: Quiet::default(),
             failures: Quiet::default(),
+            work: 0,
             stopping: Stopping::No,
             limits,
         };
@@ -162,7 +164,10 @@ impl Hub {
             }
             Input::Received { conn, bytes } => self.received(conn, bytes),
             Input::Sent { conn, len } => self.sent(conn, len),
-            Input::Closed { conn } => self.end(conn, Ending::Gone),
+            Input::Closed { conn } => {
+                self.finish(conn);
+                self.end(conn, Ending::Gone);
+            }
             Input::Derived { name, job, verifier } => {
                 for conn in self.accounts.derived(&name, job, verifier) {
                     self.judge(conn);
@@ -181,11 +186,16 @@ impl Hub {
         }
     }
 
-    /// Fires what is due, up to the limit of a turn.
+    /// Fires what is due and goes on with what was put off, up to the limits of a turn.
     pub fn handle_timeout(&mut self, now: Now) {
         self.now = now;
+        self.fire_timers();
+        self.go_on();
+    }
+
+    fn fire_timers(&mut self) {
         for _ in 0..self.limits.timers_per_turn_max {
-            match self.sessions.pop_due(now.mono) {
+            match self.sessions.pop_due(self.now.mono) {
                 Some(Timer::Session(conn, alarm)) => self.alarm(conn, alarm),
                 Some(Timer::Patience(user)) => {
                     let (mut desk, post) = self.desk_and_post();
@@ -202,6 +212,9 @@ impl Hub {
 
     /// When [`Hub::handle_timeout`] has something to do at the earliest.
     pub fn poll_timeout(&self) -> Option<MonoMs> {
+        if self.sessions.unfinished_count() > 0 {
+            return Some(self.now.mono);
+        }
         self.sessions.next_timer()
     }
 
@@ -278,81 +291,6 @@ impl Hub {
         } else {
             self.sessions.arm(conn, Alarm::Login, self.now.mono.after(self.limits.login_deadline));
         }
-    }
-
-    fn received(&mut self, conn: ConnId, bytes: &[u8]) {
-        let Some(session) = self.sessions.get_mut(conn) else { return };
-        if matches!(session.stage, Stage::Closing { user: None, .. }) {
-            return;
-        }
-        session.heard_at = self.now.mono;
-        session.pinged_at = None;
-        session.decoder.push(bytes);
-        if let Some(challenger) = session.challenger.take() {
-            self.refuse_login(challenger, LoginRefusal::AlreadyOnline, Duration::ZERO);
-        }
-        self.process(conn);
-    }
-
-    /// Handles what is in the receive buffer, as far as the client's allowance goes.
-    fn process(&mut self, conn: ConnId) {
-        let Some(session) = self.sessions.get_mut(conn) else { return };
-        let mut decoder = std::mem::replace(&mut session.decoder, FrameDecoder::new(0));
-        let outcome = self.process_frames(conn, &mut decoder);
-        if let Some(session) = self.sessions.get_mut(conn) {
-            session.decoder = decoder;
-        }
-        let Err(error) = outcome else { return };
-        match self.sessions.get(conn).map(|session| &session.stage) {
-            Some(Stage::Closing { .. }) => self.close(conn),
-            _ => self.end(conn, Ending::Goodbye(GoodbyeReason::Protocol, error.to_string())),
-        }
-    }
-
-    fn process_frames(&mut self, conn: ConnId, decoder: &mut FrameDecoder) -> Result<(), ProtocolError> {
-        loop {
-            let congested = self.sessions.is_congested(conn, &self.limits);
-            let Some(session) = self.sessions.get_mut(conn) else { return Ok(()) };
-            if let Stage::Closing { user, .. } = &session.stage {
-                let Some(user) = user.clone() else { return Ok(()) };
-                return self.process_last_words(&user, decoder);
-            }
-            if !session.allowance.has_some(self.now.mono) {
-                let again = self.now.mono.after(session.allowance.pause());
-                self.sessions.set_reading(conn, false);
-                self.sessions.arm(conn, Alarm::Throttle, again);
-                return Ok(());
-            }
-            if congested {
-                self.sessions.set_reading(conn, false);
-                return Ok(());
-            }
-            let state = session.state();
-            decoder.set_len_max(match state {
-                State::Chat => FRAME_LEN_MAX,
-                _ => FRAME_LEN_MAX_BEFORE_LOGIN,
-            });
-            let Some(body) = decoder.next_body()? else {
-                self.sessions.set_reading(conn, true);
-                return Ok(());
-            };
-            self.dispatch(conn, ClientFrame::decode(body, state)?);
-        }
-    }
-
-    /// Of a session that has ended, only the acknowledgements of what was still on its way are heard.
-    fn process_last_words(
-        &mut self,
-        user: &Username,
-        decoder: &mut FrameDecoder,
-    ) -> Result<(), ProtocolError> {
-        while let Some(body) = decoder.next_body()? {
-            if let ClientFrame::Ack { from, id } = ClientFrame::decode(body, State::Chat)? {
-                let (mut desk, post) = self.desk_and_post();
-                post.acked_late(&mut desk, user, &from, id);
-            }
-        }
-        Ok(())
     }
 
     fn dispatch(&mut self, conn: ConnId, frame: ClientFrame<'_>) {

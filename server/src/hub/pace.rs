@@ -54,15 +54,12 @@ mod tests {
             let mut pace = Pace::new(1_000_000, MonoMs(0));
             let (mut now, mut left) = (MonoMs(0), 0);
             while now.0 < 10_000 {
-                match pace.wait(now) {
-                    Some(at) => {
-                        assert!(at > now, "no spinning");
-                        now = at;
-                    }
-                    None => {
-                        pace.take(len);
-                        left += len;
-                    }
+                if let Some(at) = pace.wait(now) {
+                    assert!(at > now, "no spinning");
+                    now = at;
+                } else {
+                    pace.take(len);
+                    left += len;
                 }
             }
             assert!((10_000_000..10_100_000).contains(&left), "{left} bytes in 10 s");

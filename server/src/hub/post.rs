@@ -75,6 +75,9 @@ struct Delivery {
     queue: VecDeque<Parcel>,
     in_flight: usize,
     in_flight_len: usize,
+    /// Messages that are not in the store, nor being written there, and their bytes of text.
+    unkept: usize,
+    unkept_len: usize,
     /// What came while older messages are still being fetched from the store.
     fresh: VecDeque<Parcel>,
     /// Bytes of all parcels' followers.
@@ -154,6 +157,8 @@ impl PostOffice {
         match &mut mailbox.delivery {
             None => mailbox.keep(desk, to, &parcel.message),
             Some(delivery) => {
+                delivery.unkept += 1;
+                delivery.unkept_len += text.len();
                 if delivery.backlog == Backlog::Sent {
                     delivery.queue.push_back(parcel);
                 } else {
@@ -224,6 +229,9 @@ impl PostOffice {
             mailbox.stored -= 1;
             mailbox.stored_len -= parcel.message.text.len();
             desk.drop_message(user, sequence);
+        } else {
+            delivery.unkept -= 1;
+            delivery.unkept_len -= parcel.message.text.len();
         }
         if let Some(waiter) = self.known.settle(from, id, Fate::Delivered) {
             desk.tell_fate(waiter, Fate::Delivered);
@@ -241,6 +249,8 @@ impl PostOffice {
             queue: VecDeque::new(),
             in_flight: 0,
             in_flight_len: 0,
+            unkept: 0,
+            unkept_len: 0,
             fresh: VecDeque::new(),
             followers_len: 0,
         };
@@ -351,6 +361,8 @@ impl PostOffice {
         for parcel in delivery.queue.iter_mut().chain(&mut delivery.fresh) {
             if !parcel.kept && parcel.since.after(desk.limits.delivery_patience) <= desk.now.mono {
                 parcel.kept = true;
+                delivery.unkept -= 1;
+                delivery.unkept_len -= parcel.message.text.len();
                 late.push(parcel.message.clone());
             }
         }
@@ -387,15 +399,10 @@ impl PostOffice {
         if let Some(late) = &mut mailbox.late {
             late.messages.remove(&(from.clone(), id));
         }
-        let delivery = mailbox.delivery.as_mut();
-        let parcel = delivery.and_then(|delivery| {
-            let mut all = delivery.queue.iter_mut().chain(&mut delivery.fresh);
-            all.find(|parcel| parcel.message.sequence == sequence)
-        });
-        if let Some(parcel) = parcel {
+        let returned =
+            mailbox.delivery.as_mut().is_some_and(|delivery| delivery.keep_no_more(sequence, desk.now.mono));
+        if returned {
             // The recipient may still acknowledge it; the store is tried again when patience runs out again.
-            parcel.kept = false;
-            parcel.since = desk.now.mono;
             self.arm_patience(desk, to);
         } else {
             if let Some(waiter) = self.known.forget(from, id) {
@@ -460,10 +467,8 @@ impl Mailbox {
 
     /// How many messages, and bytes of text, count against the user's quota.
     fn load(&self) -> (usize, usize) {
-        let unkept = self.delivery.iter().flat_map(|d| d.queue.iter().chain(&d.fresh)).filter(|p| !p.kept);
-        unkept.fold((self.stored, self.stored_len), |(count, len), parcel| {
-            (count + 1, len + parcel.message.text.len())
-        })
+        let (unkept, unkept_len) = self.delivery.as_ref().map_or((0, 0), |d| (d.unkept, d.unkept_len));
+        (self.stored + unkept, self.stored_len + unkept_len)
     }
 }
 
@@ -518,6 +523,17 @@ impl Delivery {
     fn say_ready(&self, desk: &mut Desk<'_>) {
         let frame = ServerFrame::Ready.encode();
         desk.sessions.send_now(self.conn, frame, Lane::Direct, desk.now.mono, desk.limits);
+    }
+
+    /// The store does not have that message after all. Whether it is still on its way.
+    fn keep_no_more(&mut self, sequence: Sequence, now: MonoMs) -> bool {
+        let mut all = self.queue.iter_mut().chain(&mut self.fresh);
+        let Some(parcel) = all.find(|parcel| parcel.message.sequence == sequence) else { return false };
+        parcel.kept = false;
+        parcel.since = now;
+        self.unkept += 1;
+        self.unkept_len += parcel.message.text.len();
+        true
     }
 
     fn take_sent(&mut self, from: &Username, id: MessageId) -> Option<Parcel> {

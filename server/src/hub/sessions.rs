@@ -103,6 +103,8 @@ pub(super) struct Session {
     lane: Option<Lane>,
     over_soft_since: Option<MonoMs>,
     reading: bool,
+    /// Whether frames of it wait for a later turn.
+    is_unfinished: bool,
     alarms: Vec<(Alarm, TimerKey)>,
 }
 
@@ -148,6 +150,12 @@ pub(super) struct Sessions {
     doomed: Vec<ConnId>,
     /// Bytes in all outboxes.
     waiting_len: usize,
+    /// Those whose frames wait for a later turn, the longest wait first.
+    unfinished: VecDeque<ConnId>,
+    /// The same, of those who have sent little of late.
+    unfinished_light: VecDeque<ConnId>,
+    /// Whose turn it is.
+    is_light_next: bool,
     timers: TimerWheel<Timer>,
     effects: VecDeque<Effect>,
 }
@@ -162,6 +170,9 @@ impl Sessions {
             bulk: VecDeque::new(),
             doomed: Vec::new(),
             waiting_len: 0,
+            unfinished: VecDeque::new(),
+            unfinished_light: VecDeque::new(),
+            is_light_next: true,
             timers: TimerWheel::new(now),
             effects: VecDeque::new(),
         }
@@ -194,6 +205,7 @@ impl Sessions {
             lane: None,
             over_soft_since: None,
             reading: true,
+            is_unfinished: false,
             alarms: Vec::new(),
         });
         *self.logging_in.entry(peer).or_default() += 1;
@@ -458,6 +470,40 @@ impl Sessions {
             session.reading = wanted;
             self.effects.push_back(Effect::Read { conn, wanted });
         }
+    }
+
+    /// Leaves the rest of what came from this connection for a later turn. Until then it is not read from.
+    pub(super) fn put_off(&mut self, conn: ConnId) {
+        self.set_reading(conn, false);
+        let Some(session) = self.get_mut(conn).filter(|session| !session.is_unfinished) else { return };
+        session.is_unfinished = true;
+        if session.allowance.is_ample() {
+            self.unfinished_light.push_back(conn);
+        } else {
+            self.unfinished.push_back(conn);
+        }
+    }
+
+    pub(super) fn is_unfinished(&self, conn: ConnId) -> bool {
+        self.get(conn).is_some_and(|session| session.is_unfinished)
+    }
+
+    /// How many connections were put off.
+    pub(super) fn unfinished_count(&self) -> usize {
+        self.unfinished.len() + self.unfinished_light.len()
+    }
+
+    /// The next connection that was put off: by turns one that has sent little and one that has sent much, so that
+    /// neither kind waits for the whole of the other.
+    pub(super) fn take_unfinished(&mut self) -> Option<ConnId> {
+        self.is_light_next = !self.is_light_next;
+        let (light, heavy) = (&mut self.unfinished_light, &mut self.unfinished);
+        let (first, second) = if self.is_light_next { (light, heavy) } else { (heavy, light) };
+        let conn = first.pop_front().or_else(|| second.pop_front())?;
+        if let Some(session) = self.get_mut(conn) {
+            session.is_unfinished = false;
+        }
+        Some(conn)
     }
 
     /// Sets an alarm, instead of one of the same kind that was set before.

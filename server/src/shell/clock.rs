@@ -1,4 +1,4 @@
-//! The two clocks, read together once a turn.
+//! The two clocks, read together once a turn, and the stopwatch of a turn.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -28,6 +28,45 @@ impl Clock {
         let due = Duration::from_millis(deadline.0.saturating_sub(self.origin_ms));
         due.saturating_sub(self.started.elapsed())
     }
+}
+
+/// Since when a turn goes on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stopwatch {
+    started: Instant,
+    started_cpu: Duration,
+}
+
+/// How long the longest turn took: what the sockets felt, and how much of it was work. On a busy machine the first is
+/// far more than the second. The two may be of different turns.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Longest {
+    pub(super) wall: Duration,
+    pub(super) cpu: Duration,
+}
+
+impl Stopwatch {
+    pub(super) fn start() -> Self {
+        Self { started: Instant::now(), started_cpu: processor_time() }
+    }
+
+    pub(super) fn stop(self, longest: &mut Longest) {
+        longest.wall = longest.wall.max(self.started.elapsed());
+        longest.cpu = longest.cpu.max(processor_time().saturating_sub(self.started_cpu));
+    }
+}
+
+/// What this thread has used so far.
+#[cfg(unix)]
+fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
+}
+
+/// Nobody can ask for it, for want of signals.
+#[cfg(not(unix))]
+fn processor_time() -> Duration {
+    Duration::ZERO
 }
 
 fn wall() -> UnixMs {

@@ -12,10 +12,11 @@ use slab::Slab;
 
 use crate::hub::ConnId;
 
-/// Bytes read from one socket in one turn, so that a firehose leaves time for others.
-pub(super) const READ_LEN_MAX: usize = 64 * 1024;
-/// Bytes written to one socket in one turn.
-pub(super) const WRITE_LEN_MAX: usize = 256 * 1024;
+/// Bytes read from one socket in one turn, so that a firehose leaves time for others: as TLS records of one
+/// small frame each, they take a tenth of a millisecond.
+pub(super) const READ_LEN_MAX: usize = 8 * 1024;
+/// Bytes written to one socket in one turn: encrypted in some 50 µs.
+pub(super) const WRITE_LEN_MAX: usize = 64 * 1024;
 /// Bytes gathered for one `send`: small frames leave together, and large ones are not copied needlessly far
 /// ahead of a socket that will not take them.
 pub(super) const GATHER_LEN_MAX: usize = 64 * 1024;
@@ -32,8 +33,18 @@ pub(super) struct Connection {
     pub(super) reading: bool,
     /// Whether the socket may have bytes for us.
     pub(super) ready: bool,
+    /// Whether the last read has left something in the socket.
+    pub(super) has_rest: bool,
+    /// Whether it stands on the list of those to read from,
+    pub(super) is_readable_listed: bool,
+    /// or to write to. Nobody stands on a list twice.
+    pub(super) is_writable_listed: bool,
+    /// Whether TLS is still being agreed on.
+    pub(super) is_newcomer: bool,
     /// Whether the other side has said that no more comes: then only a read of 0 bytes is the end.
     pub(super) read_closed: bool,
+    /// Whether the socket was too full at the last try, and no event has told since that it is not.
+    pub(super) blocked: bool,
     /// Whether the poll was asked for writability.
     awaits_writable: bool,
     /// It was closed, and its slot is freed at the end of the turn.
@@ -85,11 +96,21 @@ impl Connections {
             generation,
             reading: true,
             ready: false,
+            has_rest: false,
+            is_readable_listed: false,
+            is_writable_listed: false,
+            is_newcomer: self.tls.is_some(),
             read_closed: false,
+            blocked: false,
             awaits_writable: false,
             closed: false,
         });
         Ok(ConnId { index: u32::try_from(key).unwrap_or(u32::MAX), generation })
+    }
+
+    /// How many sockets there are.
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
     }
 
     /// The connection that has this slot now.
@@ -157,7 +178,9 @@ impl Connection {
 
     /// What the handshake has shown, once.
     pub(super) fn secured(&mut self) -> Option<Secured> {
-        self.transport.secured()
+        let secured = self.transport.secured();
+        self.is_newcomer &= secured.is_none();
+        secured
     }
 
     /// Why TLS failed, if it did.

@@ -14,6 +14,9 @@ const QUEUE_LEN_MAX: usize = 256 * 1024;
 /// How long the end of the program waits for the last lines.
 const FLUSH_TIME_MAX: Duration = Duration::from_secs(1);
 
+/// The name of the thread that writes.
+pub(super) const THREAD: &str = "log";
+
 /// Takes lines and never waits. Each call of `write` is one line, taken whole or dropped whole.
 #[derive(Clone, Debug)]
 pub struct LogWriter(Arc<Shared>);
@@ -38,7 +41,7 @@ impl LogWriter {
     pub fn start(out: impl Write + Send + 'static) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let writer = Self(Arc::clone(&shared));
-        thread::Builder::new().name("log".to_owned()).spawn(move || shared.write_to(out))?;
+        thread::Builder::new().name(THREAD.to_owned()).spawn(move || shared.write_to(out))?;
         Ok(writer)
     }
 

@@ -3,6 +3,7 @@
 mod clock;
 mod connections;
 mod deriver;
+mod fault;
 mod identity;
 mod listeners;
 mod log_writer;
@@ -59,6 +60,16 @@ impl RunError {
     fn system(doing: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::System { doing, source }
     }
+}
+
+/// Sends the log to `out`, and has a panic in any thread end the process with words in the log. To be called once.
+pub fn start_log(out: impl Write + Send + 'static) -> io::Result<LogWriter> {
+    let log = LogWriter::start(out)?;
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info"))
+        .target(env_logger::Target::Pipe(Box::new(log.clone())))
+        .init();
+    fault::end_process_on_panic(log.clone());
+    Ok(log)
 }
 
 /// Runs the server until a signal stops it.

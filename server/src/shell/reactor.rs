@@ -10,6 +10,7 @@ use std::{
     io,
     path::PathBuf,
     sync::Arc,
+    time::Instant,
 };
 
 use mio::{Events, Poll, Token, Waker};
@@ -17,8 +18,8 @@ use protocol::{Username, time::Now, transport::Progress};
 use rustls::ServerConfig;
 
 use super::{
-    clock::Clock,
-    connections::{Connections, GATHER_LEN_MAX, READ_LEN_MAX, WRITE_LEN_MAX},
+    clock::{Clock, Longest, Stopwatch},
+    connections::{Connection, Connections, GATHER_LEN_MAX, READ_LEN_MAX, WRITE_LEN_MAX},
     deriver::{Deriver, Job},
     listeners::{Accepted, Listeners},
     signals::{Signal, Signals},
@@ -40,6 +41,26 @@ const ACCEPTS_MAX: usize = 64;
 /// Connections written to in one turn that only have their copy of something for everyone: a slice of a
 /// large fan-out, after which direct answers get their turn again.
 const BULK_SLICE: usize = 64;
+/// Connections read from in one turn, of those who talk and of newcomers.
+const READS_MAX: usize = 128;
+/// Connections in one turn whose other side has hung up: closing one takes some 20 µs. Two thousand that leave at once
+/// are gone in a fifth of a second, and those who stay do not feel it.
+const LEAVES_MAX: usize = 32;
+/// Time for reading the last of theirs, in one turn.
+const LEAVE_TIME_MAX: Duration = Duration::from_micros(500);
+/// Time for reading from those who are agreed on TLS, in one turn, and again for those of them who have sent more than is
+/// read in one go. Whoever is not reached comes first in the next.
+const READ_TIME_MAX: Duration = Duration::from_millis(1);
+/// Time for agreeing on TLS with newcomers, in one turn: a handshake takes a quarter of a millisecond, and a
+/// thousand at once must not keep those waiting who talk.
+const HANDSHAKE_TIME_MAX: Duration = Duration::from_micros(500);
+/// Bytes that may wait for a connection whose answer comes before those of others: several messages.
+const LIGHT_LEN_MAX: usize = 2 * 1024;
+/// Time for writing, in one turn, for each of three: short answers, long ones and what a socket was too full for, what
+/// is for everyone.
+const WRITE_TIME_MAX: Duration = Duration::from_micros(500);
+/// Time for accepting, in one turn: a connection takes up to a tenth of a millisecond.
+const ACCEPT_TIME_MAX: Duration = Duration::from_micros(500);
 /// How long to leave a listener alone when there is no descriptor to take its connections.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 
@@ -58,11 +79,20 @@ pub(super) struct Reactor {
     acceptable: Vec<bool>,
     /// Connections that may have more to read.
     readable: VecDeque<ConnId>,
+    /// The same, of those who have sent more than is read in one go.
+    talkative: VecDeque<ConnId>,
+    /// The same, of those who are not agreed on TLS yet.
+    newcomers: VecDeque<ConnId>,
+    /// The same, of those whose other side has hung up: nobody waits for what comes of them.
+    leaving: VecDeque<ConnId>,
     /// Connections that can take more, and have more.
     writable: VecDeque<ConnId>,
     /// No descriptor is left: accept again after a pause.
     exhausted: bool,
-    buffer: Vec<u8>,
+    read_buffer: Vec<u8>,
+    write_buffer: Vec<u8>,
+    /// Since it was last asked for: how long the sockets had to wait for the poll at most.
+    longest_turn: Longest,
     stopped: bool,
 }
 
@@ -88,9 +118,14 @@ impl Reactor {
             store: MemoryStore::default(),
             connections: Connections::new(tls),
             readable: VecDeque::new(),
+            talkative: VecDeque::new(),
+            newcomers: VecDeque::new(),
+            leaving: VecDeque::new(),
             writable: VecDeque::new(),
             exhausted: false,
-            buffer: vec![0; READ_LEN_MAX],
+            read_buffer: vec![0; READ_LEN_MAX],
+            write_buffer: Vec::with_capacity(GATHER_LEN_MAX),
+            longest_turn: Longest::default(),
             stopped: false,
             credentials: credentials_path,
             poll,
@@ -111,7 +146,9 @@ impl Reactor {
                 Err(_) => events.clear(),
                 Ok(()) => {}
             }
+            let stopwatch = Stopwatch::start();
             self.turn(&events);
+            stopwatch.stop(&mut self.longest_turn);
         }
         Ok(())
     }
@@ -119,6 +156,9 @@ impl Reactor {
     fn patience(&self) -> Option<Duration> {
         let busy = self.hub.is_dirty()
             || !self.readable.is_empty()
+            || !self.talkative.is_empty()
+            || !self.newcomers.is_empty()
+            || !self.leaving.is_empty()
             || !self.writable.is_empty()
             || (!self.exhausted && self.acceptable.contains(&true));
         if busy {
@@ -162,7 +202,7 @@ impl Reactor {
                     self.mark_readable(conn, event.is_read_closed());
                 }
                 if event.is_writable() {
-                    self.writable.push_back(conn);
+                    self.unblock(conn);
                 }
             }
         }
@@ -171,12 +211,38 @@ impl Reactor {
     fn mark_readable(&mut self, conn: ConnId, read_closed: bool) {
         let Some(connection) = self.connections.get_mut(conn) else { return };
         connection.read_closed |= read_closed;
-        if !connection.ready {
-            connection.ready = true;
-            if connection.reading {
-                self.readable.push_back(conn);
-            }
+        connection.ready = true;
+        self.list_readable(conn);
+    }
+
+    /// Puts a connection on the list of those to read from, if the hub wants its bytes and there may be some.
+    fn list_readable(&mut self, conn: ConnId) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        if connection.reading && connection.ready && !connection.is_readable_listed {
+            connection.is_readable_listed = true;
+            let list = match connection {
+                Connection { read_closed: true, .. } => &mut self.leaving,
+                Connection { is_newcomer: true, .. } => &mut self.newcomers,
+                Connection { has_rest: true, .. } => &mut self.talkative,
+                _ => &mut self.readable,
+            };
+            list.push_back(conn);
         }
+    }
+
+    fn list_writable(&mut self, conn: ConnId) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        if !connection.is_writable_listed {
+            connection.is_writable_listed = true;
+            self.writable.push_back(conn);
+        }
+    }
+
+    fn unblock(&mut self, conn: ConnId) {
+        if let Some(connection) = self.connections.get_mut(conn) {
+            connection.blocked = false;
+        }
+        self.list_writable(conn);
     }
 
     fn handle_signals(&mut self, now: Now) {
@@ -199,17 +265,35 @@ impl Reactor {
                     }
                     Err(error) => log::error!("the accounts stay as they were: {error}"),
                 },
+                Signal::Status => self.log_status(),
             }
         }
     }
 
+    fn log_status(&mut self) {
+        let longest_turn = std::mem::take(&mut self.longest_turn);
+        log::info!(
+            "status: {} connections, {} users online, {} bytes waiting, longest turn {} us, \
+             {} us of processor time",
+            self.connections.len(),
+            self.hub.online_count(),
+            self.hub.waiting_len(),
+            longest_turn.wall.as_micros(),
+            longest_turn.cpu.as_micros()
+        );
+    }
+
     fn accept(&mut self, now: Now) {
         self.exhausted = false;
+        let started = Instant::now();
         for index in 0..self.acceptable.len() {
             if self.acceptable.get(index) != Some(&true) {
                 continue;
             }
             for _ in 0..ACCEPTS_MAX {
+                if started.elapsed() > ACCEPT_TIME_MAX {
+                    break;
+                }
                 match self.listeners.accept(index, now.mono) {
                     Accepted::Connection(stream, peer) => {
                         match self.connections.insert(stream, self.poll.registry(), self.first_connection) {
@@ -236,35 +320,57 @@ impl Reactor {
         }
     }
 
-    /// Reads from each connection on the ready list, once around.
+    /// Reads from the connections on the ready lists, at most once around, until the time is up.
     fn read(&mut self, now: Now) {
-        for _ in 0..self.readable.len() {
-            let Some(conn) = self.readable.pop_front() else { return };
-            let Some(connection) = self.connections.get_mut(conn) else { continue };
-            if !(connection.reading && connection.ready) {
-                continue;
+        self.read_from(now, |reactor| &mut reactor.readable, READS_MAX, READ_TIME_MAX);
+        self.read_from(now, |reactor| &mut reactor.talkative, READS_MAX, READ_TIME_MAX);
+        self.read_from(now, |reactor| &mut reactor.newcomers, READS_MAX, HANDSHAKE_TIME_MAX);
+        self.read_from(now, |reactor| &mut reactor.leaving, LEAVES_MAX, LEAVE_TIME_MAX);
+    }
+
+    fn read_from(
+        &mut self,
+        now: Now,
+        list: fn(&mut Self) -> &mut VecDeque<ConnId>,
+        count_max: usize,
+        time_max: Duration,
+    ) {
+        let started = Instant::now();
+        for _ in 0..list(self).len().min(count_max) {
+            let Some(conn) = list(self).pop_front() else { break };
+            self.read_one(now, conn);
+            if started.elapsed() > time_max {
+                break;
             }
-            let (len, progress) = connection.read(&mut self.buffer);
-            let secured = connection.secured();
-            if connection.wants_write() {
-                self.writable.push_back(conn);
-            }
-            if let Some(fault) = connection.fault() {
-                log::debug!("TLS failed: {fault}");
-            }
-            connection.ready = progress == Progress::More;
-            if connection.ready {
-                self.readable.push_back(conn);
-            }
-            if let Some(secured) = secured {
-                self.hub.handle_input(now, Input::Secured { conn, binding: secured.binding });
-            }
-            if let Some(bytes) = self.buffer.get(..len).filter(|bytes| !bytes.is_empty()) {
-                self.hub.handle_input(now, Input::Received { conn, bytes });
-            }
-            if progress == Progress::Ended {
-                self.hub.handle_input(now, Input::Closed { conn });
-            }
+        }
+    }
+
+    fn read_one(&mut self, now: Now, conn: ConnId) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        connection.is_readable_listed = false;
+        if !(connection.reading && connection.ready) {
+            return;
+        }
+        let (len, progress) = connection.read(&mut self.read_buffer);
+        let secured = connection.secured();
+        let wants_write = connection.wants_write();
+        if let Some(fault) = connection.fault() {
+            log::debug!("TLS failed: {fault}");
+        }
+        connection.ready = progress == Progress::More;
+        connection.has_rest = connection.ready;
+        if wants_write {
+            self.list_writable(conn);
+        }
+        self.list_readable(conn);
+        if let Some(secured) = secured {
+            self.hub.handle_input(now, Input::Secured { conn, binding: secured.binding });
+        }
+        if let Some(bytes) = self.read_buffer.get(..len).filter(|bytes| !bytes.is_empty()) {
+            self.hub.handle_input(now, Input::Received { conn, bytes });
+        }
+        if progress == Progress::Ended {
+            self.hub.handle_input(now, Input::Closed { conn });
         }
     }
 
@@ -275,10 +381,8 @@ impl Reactor {
                 Effect::Read { conn, wanted } => {
                     if let Some(connection) = self.connections.get_mut(conn) {
                         connection.reading = wanted;
-                        if wanted && connection.ready {
-                            self.readable.push_back(conn);
-                        }
                     }
+                    self.list_readable(conn);
                 }
                 Effect::EndWriting { conn } => {
                     if let Some(connection) = self.connections.get_mut(conn) {
@@ -305,28 +409,44 @@ impl Reactor {
         }
     }
 
-    /// Writes: first where a socket has become writable, then answers, then a slice of what is for everyone.
+    /// Writes: short answers, then long ones and where a socket has become writable, then a slice of what is for
+    /// everyone.
     fn write(&mut self, now: Now) {
+        self.flush_direct(now);
+        let started = Instant::now();
         for _ in 0..self.writable.len() {
-            if let Some(conn) = self.writable.pop_front() {
-                self.flush(now, conn);
+            let Some(conn) = self.writable.pop_front() else { break };
+            if let Some(connection) = self.connections.get_mut(conn) {
+                connection.is_writable_listed = false;
+            }
+            self.flush(now, conn);
+            if started.elapsed() > WRITE_TIME_MAX {
+                break;
             }
         }
-        self.flush_direct(now);
+        let started = Instant::now();
         for _ in 0..BULK_SLICE {
             let Some(conn) = self.hub.next_dirty(Lane::Bulk) else { break };
             self.flush(now, conn);
+            if started.elapsed() > WRITE_TIME_MAX {
+                break;
+            }
         }
-        self.flush_direct(now);
+        self.carry_out(now);
     }
 
-    /// Room in an outbox can let requests go on that waited for it, so this goes on until nothing is left.
+    /// Room in an outbox can let requests go on that waited for it, so this goes on until nothing is left or the
+    /// time is up.
     fn flush_direct(&mut self, now: Now) {
+        let started = Instant::now();
         loop {
             self.carry_out(now);
             let Some(mut conn) = self.hub.next_dirty(Lane::Direct) else { return };
             loop {
-                self.flush(now, conn);
+                self.flush_if_light(now, conn);
+                if started.elapsed() > WRITE_TIME_MAX {
+                    return;
+                }
                 match self.hub.next_dirty(Lane::Direct) {
                     Some(next) => conn = next,
                     None => break,
@@ -335,36 +455,49 @@ impl Reactor {
         }
     }
 
+    /// Writes to a connection for which little waits. One who has asked for much, or has hung up, stands in front of
+    /// nobody: he goes on the other list.
+    fn flush_if_light(&mut self, now: Now, conn: ConnId) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        if connection.read_closed || self.hub.waiting_len_of(conn) > LIGHT_LEN_MAX {
+            self.list_writable(conn);
+        } else {
+            self.flush(now, conn);
+        }
+    }
+
     /// Gathers what waits for a connection and sends it in as few calls as the budget allows.
     fn flush(&mut self, now: Now, conn: ConnId) {
-        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some(connection) = self.connections.get_mut(conn).filter(|connection| !connection.blocked) else {
+            return;
+        };
         let mut written = 0;
         let progress = loop {
-            self.buffer.clear();
-            self.hub.gather(conn, &mut self.buffer, GATHER_LEN_MAX);
-            if self.buffer.is_empty() {
+            self.write_buffer.clear();
+            self.hub.gather(conn, &mut self.write_buffer, GATHER_LEN_MAX);
+            if self.write_buffer.is_empty() {
                 // Only what TLS itself has to say may be left.
                 break Some(connection.flush()).filter(|&progress| progress != Progress::More);
             }
             if written >= WRITE_LEN_MAX {
                 break Some(Progress::More);
             }
-            let (len, progress) = connection.write(&self.buffer);
+            let (len, progress) = connection.write(&self.write_buffer);
             written += len;
             self.hub.handle_input(now, Input::Sent { conn, len });
             if progress != Progress::More {
                 break Some(progress);
             }
         };
-        self.buffer.resize(READ_LEN_MAX, 0);
         let blocked = progress == Some(Progress::Blocked);
+        connection.blocked = blocked;
         let token = Token(self.first_connection + conn.index as usize);
         if connection.await_writable(blocked, self.poll.registry(), token).is_err()
             || progress == Some(Progress::Ended)
         {
             self.hub.handle_input(now, Input::Closed { conn });
         } else if progress == Some(Progress::More) {
-            self.writable.push_back(conn);
+            self.list_writable(conn);
         }
     }
 }

@@ -12,6 +12,8 @@ pub(super) enum Signal {
     Stop,
     /// SIGHUP.
     Reload,
+    /// SIGUSR1.
+    Status,
 }
 
 #[cfg(unix)]
@@ -20,15 +22,19 @@ pub(super) struct Signals(signal_hook_mio::v1_0::Signals);
 #[cfg(unix)]
 impl Signals {
     pub(super) fn register(registry: &Registry, token: Token) -> io::Result<Self> {
-        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-        let mut signals = signal_hook_mio::v1_0::Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+        let mut signals = signal_hook_mio::v1_0::Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1])?;
         registry.register(&mut signals, token, mio::Interest::READABLE)?;
         Ok(Self(signals))
     }
 
     pub(super) fn pending(&mut self) -> Vec<Signal> {
-        let signal =
-            |number| if number == signal_hook::consts::SIGHUP { Signal::Reload } else { Signal::Stop };
+        use signal_hook::consts::{SIGHUP, SIGUSR1};
+        let signal = |number| match number {
+            SIGHUP => Signal::Reload,
+            SIGUSR1 => Signal::Status,
+            _ => Signal::Stop,
+        };
         self.0.pending().map(signal).collect()
     }
 }

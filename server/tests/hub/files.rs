@@ -3,6 +3,8 @@
 //! Threats: 22 (long answers to a slow reader), 33 (quotas), 34 and 37 (no promise before the store has it), 51 and 60
 //! (a holder's word is bound to his account, and not shown when he is gone).
 
+use core::time::Duration;
+
 use core::fmt::Write;
 use std::collections::BTreeSet;
 
@@ -16,7 +18,7 @@ use crate::rig::{Rig, bodies};
 const FILE: FileId = FileId([7; 32]);
 const OTHER: FileId = FileId([8; 32]);
 
-fn frame<'a>(file: FileId, size: u64, chunks: u32, name: &'a str) -> ClientFrame<'a> {
+fn frame(file: FileId, size: u64, chunks: u32, name: &str) -> ClientFrame<'_> {
     ClientFrame::Register { request: RequestId(1), file, size, chunks, name }
 }
 
@@ -87,7 +89,7 @@ fn files(rig: &mut Rig, conn: ConnId) -> Vec<String> {
 #[test]
 fn a_registration_counts_when_the_store_has_it() {
     let mut rig = Rig::new(Limits::default());
-    let (ada, grace) = (rig.log_in(0, "ada"), rig.log_in(1, "grace"));
+    let (ada, grace) = (rig.log_in("ada"), rig.log_in("grace"));
     rig.settle(true);
     rig.heard(ada);
     assert!(rig.say(ada, &frame(FILE, 1_000_000, 4, "a.bin")).is_empty());
@@ -119,7 +121,7 @@ fn a_registration_counts_when_the_store_has_it() {
 #[test]
 fn a_registration_that_the_store_does_not_take_leaves_nothing_behind() {
     let mut rig = Rig::new(Limits::default());
-    let (ada, grace) = (rig.log_in(0, "ada"), rig.log_in(1, "grace"));
+    let (ada, grace) = (rig.log_in("ada"), rig.log_in("grace"));
     rig.settle(true);
     rig.heard(ada);
     rig.say(ada, &frame(FILE, 10, 2, "a.bin"));
@@ -141,7 +143,7 @@ fn a_registration_that_the_store_does_not_take_leaves_nothing_behind() {
 #[test]
 fn what_cannot_be_registered_is_refused_in_the_contracts_order() {
     let mut rig = Rig::new(Limits { files_per_user_max: 1, ..Limits::default() });
-    let ada = rig.log_in(0, "ada");
+    let ada = rig.log_in("ada");
     rig.settle(true);
     register(&mut rig, ada, "a.bin", FILE, 4);
     for (size, chunks, name, expected) in [
@@ -168,7 +170,7 @@ fn what_cannot_be_registered_is_refused_in_the_contracts_order() {
 #[test]
 fn only_the_first_owner_takes_a_name_back_and_with_the_last_name_the_holders_go() {
     let mut rig = Rig::new(Limits::default());
-    let (ada, grace) = (rig.log_in(0, "ada"), rig.log_in(1, "grace"));
+    let (ada, grace) = (rig.log_in("ada"), rig.log_in("grace"));
     rig.settle(true);
     rig.heard(ada);
     register(&mut rig, ada, "a.bin", FILE, 4);
@@ -196,8 +198,8 @@ fn only_the_first_owner_takes_a_name_back_and_with_the_last_name_the_holders_go(
 
 #[test]
 fn holders_are_shown_while_they_are_online_whoever_blocks_whom() {
-    let mut rig = Rig::with(Limits::default(), ["ada", "bo", "grace"]);
-    let (ada, bo) = (rig.log_in(0, "ada"), rig.log_in(1, "bo"));
+    let mut rig = Rig::of(Limits::default(), ["ada", "bo", "grace"]);
+    let (ada, bo) = (rig.log_in("ada"), rig.log_in("bo"));
     rig.settle(true);
     rig.heard(ada);
     register(&mut rig, ada, "a.bin", FILE, 10);
@@ -210,7 +212,7 @@ fn holders_are_shown_while_they_are_online_whoever_blocks_whom() {
     rig.settle(true);
     rig.heard(bo);
     assert_eq!(search(&mut rig, bo, "a.bin"), ["bo: 9"]);
-    let ada = rig.log_in(3, "ada");
+    let ada = rig.log_in("ada");
     rig.heard(bo);
     assert_eq!(search(&mut rig, bo, "a.bin"), ["ada: 0 1 2 3 4 5 6 7 8 9", "bo: 9"], "kept");
     have(&mut rig, bo, FILE, &set(10, []));
@@ -222,13 +224,12 @@ fn holders_are_shown_while_they_are_online_whoever_blocks_whom() {
 #[test]
 fn the_store_gets_the_latest_of_a_turn_once() {
     let mut rig = Rig::new(Limits::default());
-    let ada = rig.log_in(0, "ada");
+    let ada = rig.log_in("ada");
     rig.settle(true);
     register(&mut rig, ada, "a.bin", FILE, 10);
-    for count in 1..9 {
-        let frame = ClientFrame::Have { file: FILE, held: &set(10, 0..count) };
-        rig.throw(ada, frame.encode().as_bytes());
-    }
+    let frame = |count| ClientFrame::Have { file: FILE, held: &set(10, 0..count) }.encode();
+    let in_one_turn: Vec<u8> = (1..9).flat_map(|count| frame(count).as_bytes().to_vec()).collect();
+    rig.throw(ada, &in_one_turn);
     let holding = |held: Vec<u8>| {
         StoreOperation::SetHolding(Holding { user: "ada".parse().unwrap(), file: FILE, held: held.into() })
     };
@@ -236,7 +237,7 @@ fn the_store_gets_the_latest_of_a_turn_once() {
     have(&mut rig, ada, FILE, &set(10, 0..8));
     assert!(rig.settle(true).is_empty(), "nothing new");
     // The same set, written longer than it must be.
-    have(&mut rig, ada, FILE, &[1, 0xff, 0]);
+    have(&mut rig, ada, FILE, &[0, 0, 8, 2]);
     assert!(rig.settle(true).is_empty(), "nothing new");
     have(&mut rig, ada, FILE, &set(10, []));
     assert_eq!(rig.settle(true), [holding(Vec::new())]);
@@ -247,7 +248,7 @@ fn the_store_gets_the_latest_of_a_turn_once() {
 #[test]
 fn a_set_that_does_not_fit_is_passed_over_with_one_notice() {
     let mut rig = Rig::new(Limits::default());
-    let ada = rig.log_in(0, "ada");
+    let ada = rig.log_in("ada");
     rig.settle(true);
     register(&mut rig, ada, "a.bin", FILE, 10);
     let notice = have(&mut rig, ada, FILE, &set(11, [10]));
@@ -260,7 +261,7 @@ fn a_set_that_does_not_fit_is_passed_over_with_one_notice() {
 fn nobody_fills_the_servers_memory_with_what_he_says_he_holds() {
     let limits = Limits { holdings_per_user_max: 2, holdings_len_per_user_max: 700, ..Limits::default() };
     let mut rig = Rig::new(limits);
-    let (ada, grace) = (rig.log_in(0, "ada"), rig.log_in(1, "grace"));
+    let (ada, grace) = (rig.log_in("ada"), rig.log_in("grace"));
     rig.settle(true);
     rig.heard(ada);
     for (name, n) in [("a", 1), ("b", 2), ("c", 3), ("d", 4)] {
@@ -284,7 +285,7 @@ fn nobody_fills_the_servers_memory_with_what_he_says_he_holds() {
 #[test]
 fn names_are_counted_for_each_user_and_in_all() {
     let mut rig = Rig::new(Limits { files_per_user_max: 2, files_max: 3, ..Limits::default() });
-    let (ada, grace) = (rig.log_in(0, "ada"), rig.log_in(1, "grace"));
+    let (ada, grace) = (rig.log_in("ada"), rig.log_in("grace"));
     rig.settle(true);
     rig.heard(ada);
     register(&mut rig, ada, "a", FILE, 1);
@@ -302,18 +303,25 @@ fn names_are_counted_for_each_user_and_in_all() {
 fn of_many_holders_those_who_hold_most_are_named() {
     let names: Vec<String> = (0..40).map(|n| format!("u{n:02}")).collect();
     let limits = Limits { search_holders_max: 10, ..Limits::default() };
-    let mut rig = Rig::with(limits, names.iter().map(String::as_str));
-    let conns: Vec<ConnId> = (0..).zip(&names).map(|(n, name)| rig.log_in(n, name)).collect();
+    let mut rig = Rig::of(limits, names.iter().map(String::as_str));
+    let conns: Vec<ConnId> = names.iter().map(|name| rig.log_in(name)).collect();
     rig.settle(true);
     rig.heard(conns[0]);
     register(&mut rig, conns[0], "a", FILE, 100);
     for (n, &conn) in (0..40).zip(&conns).skip(1) {
         have(&mut rig, conn, FILE, &set(100, 0..n));
     }
-    let shown = search(&mut rig, conns[0], "a");
-    let named: Vec<&str> = shown.iter().map(|line| line.split(':').next().unwrap()).collect();
-    let expected: Vec<String> = [0].into_iter().chain(31..40).map(|n| format!("u{n:02}")).collect();
-    assert_eq!(named, expected, "sorted by name");
+    let holders = |rig: &mut Rig| -> Vec<String> {
+        let shown = search(rig, conns[0], "a");
+        shown.iter().map(|line| line.split(':').next().unwrap().to_owned()).collect()
+    };
+    let expected = |low: u32, high: u32| -> Vec<String> {
+        [0].into_iter().chain(low..high).map(|n| format!("u{n:02}")).collect()
+    };
+    assert_eq!(holders(&mut rig), expected(31, 40), "sorted by name");
+    rig.lose(conns[39]);
+    rig.heard(conns[0]);
+    assert_eq!(holders(&mut rig), expected(30, 39), "of those who are online");
 }
 
 #[test]
@@ -330,7 +338,7 @@ fn a_long_list_reaches_a_slow_reader_whole_and_never_makes_him_look_slow() {
         owner: owner.parse().unwrap(),
     });
     rig.hub.restore_files(stored.collect::<Vec<_>>(), []);
-    let grace = rig.log_in(0, "grace");
+    let grace = rig.log_in("grace");
     let ask = ClientFrame::Files { request: RequestId(3) };
     rig.throw(grace, ask.encode().as_bytes());
     rig.throw(grace, ClientFrame::WhoElse { request: RequestId(4) }.encode().as_bytes());
@@ -339,7 +347,7 @@ fn a_long_list_reaches_a_slow_reader_whole_and_never_makes_him_look_slow() {
         peak = peak.max(rig.waiting_len(grace));
         // For as long as the keep-alive takes, and far longer than the patience with slow readers.
         bytes.extend(rig.fetch(grace, 3_000));
-        rig.pass_ms(15);
+        rig.pass(Duration::from_millis(15));
     }
     assert!(peak <= limits.outbox_len_soft / 2, "{peak} bytes waited");
     let bodies = bodies(&bytes);
@@ -364,7 +372,7 @@ fn only_so_many_lists_wait_for_one_reader() {
         owner: "ada".parse().unwrap(),
     });
     rig.hub.restore_files(stored.collect::<Vec<_>>(), []);
-    let grace = rig.log_in(0, "grace");
+    let grace = rig.log_in("grace");
     for n in 0..5 {
         rig.throw(grace, ClientFrame::Files { request: RequestId(n) }.encode().as_bytes());
     }
@@ -401,7 +409,7 @@ fn a_restart_forgets_nothing_and_damage_is_left_out() {
             holding("bo", FILE, b"damage".to_vec()),
         ],
     );
-    let (ada, grace) = (rig.log_in(0, "ada"), rig.log_in(1, "grace"));
+    let (ada, grace) = (rig.log_in("ada"), rig.log_in("grace"));
     rig.heard(ada);
     assert!(rig.settle(true).is_empty(), "nothing of it is written again");
     assert_eq!(search(&mut rig, ada, "b"), ["ada: 0 1 2 3 4 5 6 7 8 9", "grace: 4"]);
@@ -414,13 +422,13 @@ fn a_restart_forgets_nothing_and_damage_is_left_out() {
 fn what_clients_say_by_themselves_is_no_activity_of_their_users() {
     let limits = Limits { inactivity: Some(TICKET_LIFE), ..Limits::default() };
     let mut rig = Rig::new(limits);
-    let ada = rig.log_in(0, "ada");
+    let ada = rig.log_in("ada");
     rig.settle(true);
     register(&mut rig, ada, "a.bin", FILE, 10);
     let mut heard = BTreeSet::new();
     for n in 0..40 {
         heard.extend(have(&mut rig, ada, FILE, &set(10, 0..n % 10)));
-        rig.pass_ms(1_000);
+        rig.pass(Duration::from_millis(1_000));
     }
     assert!(heard.iter().any(|body| body.starts_with("goodbye timeout")), "{heard:?}");
 }

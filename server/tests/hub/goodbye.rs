@@ -8,8 +8,8 @@ use crate::rig::Rig;
 #[test]
 fn an_answer_that_comes_after_the_logout_is_not_sent() {
     let mut rig = Rig::new(Limits::default());
-    let ada = rig.log_in(0, "ada");
-    let grace = rig.log_in(1, "grace");
+    let ada = rig.log_in("ada");
+    let grace = rig.log_in("grace");
     rig.heard(ada);
 
     let id = MessageId(1);

@@ -8,8 +8,8 @@ use crate::rig::Rig;
 #[test]
 fn a_broadcast_does_not_overtake_messages_that_wait_for_room() {
     let mut rig = Rig::new(Limits { in_flight_messages_max: 1, ..Limits::default() });
-    let ada = rig.log_in(0, "ada");
-    let grace = rig.log_in(1, "grace");
+    let ada = rig.log_in("ada");
+    let grace = rig.log_in("grace");
     rig.heard(ada);
     let to = || "grace".parse().unwrap();
     let id = |n: u32| MessageId(n.into());

@@ -3,6 +3,8 @@
 //! Threats: 33 (tickets), 48 (a ticket that is late or another's is worth nothing), 51 (clients are not aimed at
 //! strangers).
 
+use core::time::Duration;
+
 use core::net::SocketAddr;
 
 use protocol::{ClientFrame, Purpose, RequestId, ServerFrame, State, TicketId};
@@ -41,8 +43,8 @@ fn texts(addresses: &[SocketAddr]) -> Vec<String> {
 /// What another client is told of one that is seen at `seen` and names these.
 fn told(seen: &str, reader: &str, named: &[&str]) -> Vec<String> {
     let mut rig = Rig::new(Limits::default());
-    let ada = rig.log_in_from(0, "ada", seen);
-    let grace = rig.log_in_from(1, "grace", reader);
+    let ada = rig.log_in_from(seen, "ada");
+    let grace = rig.log_in_from(reader, "grace");
     rig.heard(ada);
     reachable(&mut rig, ada, named);
     invite(&mut rig, grace, "ada").1
@@ -106,7 +108,7 @@ fn four_addresses_at_most_and_the_last_word_counts() {
     );
 
     let mut rig = Rig::new(Limits::default());
-    let (ada, grace) = (rig.log_in(0, "ada"), rig.log_in(1, "grace"));
+    let (ada, grace) = (rig.log_in("ada"), rig.log_in("grace"));
     rig.heard(ada);
     reachable(&mut rig, ada, &["10.0.0.1:5000"]);
     reachable(&mut rig, ada, &["10.0.0.1:6000"]);
@@ -122,8 +124,8 @@ fn four_addresses_at_most_and_the_last_word_counts() {
 
 #[test]
 fn a_dial_back_is_passed_on_once_and_only_for_the_owner_of_a_ticket_that_is_out() {
-    let mut rig = Rig::with(Limits::default(), ["ada", "grace", "mallory"]);
-    let (ada, grace, mallory) = (rig.log_in(0, "ada"), rig.log_in(1, "grace"), rig.log_in(2, "mallory"));
+    let mut rig = Rig::of(Limits::default(), ["ada", "grace", "mallory"]);
+    let (ada, grace, mallory) = (rig.log_in("ada"), rig.log_in("grace"), rig.log_in("mallory"));
     let (ticket, _) = invite(&mut rig, ada, "grace");
     for conn in [ada, grace, mallory] {
         rig.heard(conn);
@@ -143,10 +145,10 @@ fn a_dial_back_is_passed_on_once_and_only_for_the_owner_of_a_ticket_that_is_out(
     let (late, _) = invite(&mut rig, ada, "grace");
     let (blocked, _) = invite(&mut rig, ada, "grace");
     rig.heard(grace);
-    rig.pass_ms(29_999);
+    rig.pass(Duration::from_millis(29_999));
     rig.say(ada, &ClientFrame::DialBack { ticket: blocked });
     assert_eq!(rig.heard(grace), [format!("dial-back {blocked}")]);
-    rig.pass_ms(1);
+    rig.pass(Duration::from_millis(1));
     rig.say(ada, &ClientFrame::DialBack { ticket: late });
     assert!(rig.heard(grace).is_empty(), "too late");
 }
@@ -154,7 +156,7 @@ fn a_dial_back_is_passed_on_once_and_only_for_the_owner_of_a_ticket_that_is_out(
 #[test]
 fn a_dial_back_stops_at_a_block_and_at_a_new_session() {
     let mut rig = Rig::new(Limits::default());
-    let (ada, grace) = (rig.log_in(0, "ada"), rig.log_in(1, "grace"));
+    let (ada, grace) = (rig.log_in("ada"), rig.log_in("grace"));
     rig.heard(ada);
     let (before, _) = invite(&mut rig, ada, "grace");
     let (after, _) = invite(&mut rig, ada, "grace");
@@ -163,7 +165,7 @@ fn a_dial_back_stops_at_a_block_and_at_a_new_session() {
     assert!(rig.heard(grace).is_empty());
     rig.say(grace, &ClientFrame::Unblock { request: RequestId(9), user: "ada".parse().unwrap() });
     rig.lose(grace);
-    let grace = rig.log_in(2, "grace");
+    let grace = rig.log_in("grace");
     rig.say(ada, &ClientFrame::DialBack { ticket: after });
     assert!(rig.heard(grace).is_empty(), "this client was never told of that ticket");
 }
@@ -171,7 +173,7 @@ fn a_dial_back_stops_at_a_block_and_at_a_new_session() {
 #[test]
 fn a_lookup_says_who_is_there_whoever_blocks_whom() {
     let mut rig = Rig::new(Limits::default());
-    let ada = rig.log_in(0, "ada");
+    let ada = rig.log_in("ada");
     let lookup = |rig: &mut Rig, user: &str| {
         let frame = ClientFrame::Lookup { request: RequestId(5), user: user.parse().unwrap() };
         rig.say(ada, &frame).pop().unwrap()
@@ -179,7 +181,7 @@ fn a_lookup_says_who_is_there_whoever_blocks_whom() {
     assert!(lookup(&mut rig, "ada").starts_with("refused 5 self\n"));
     assert!(lookup(&mut rig, "nobody").starts_with("refused 5 unknown-user\n"));
     assert!(lookup(&mut rig, "grace").starts_with("refused 5 offline\n"));
-    let grace = rig.log_in(1, "grace");
+    let grace = rig.log_in("grace");
     rig.say(grace, &ClientFrame::Block { request: RequestId(9), user: "ada".parse().unwrap() });
     rig.heard(ada);
     assert_eq!(lookup(&mut rig, "grace"), "done 5");

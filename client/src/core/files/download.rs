@@ -36,7 +36,6 @@ pub(super) struct Download {
     /// Whether something happened after which the next step may be possible.
     pub(super) is_stirred: bool,
     due: MonoMs,
-    pub(super) is_limited: bool,
 }
 
 #[derive(Debug)]
@@ -72,7 +71,6 @@ impl Download {
             step: Step::Describing(Piecewise::new(file, layout)),
             is_stirred: true,
             due: now.after(PROGRESS_PAUSE),
-            is_limited: false,
         };
         if let Some(manifest) = base.shares.get(file).map(|share| share.manifest.clone()) {
             download.begin(manifest, base);
@@ -130,7 +128,7 @@ impl Download {
 
     pub(super) fn link_closed(&mut self, link: LinkId, base: &mut Base) {
         if self.sources.leave(link) {
-            self.lose(link, base.out.now);
+            self.lose(link, base);
             self.stir(base);
         }
     }
@@ -146,7 +144,7 @@ impl Download {
             }
             Piece::Wrong => {
                 if let Some(user) = self.sources.user(link).cloned() {
-                    self.expel(&user, "sent a wrong description of it", base);
+                    self.expel(&user, "sent a wrong manifest", base);
                 }
                 self.stir(base);
             }
@@ -175,11 +173,14 @@ impl Download {
 
     pub(super) fn no_file(&mut self, link: LinkId, base: &mut Base) {
         self.sources.declined(link, base.out.now);
-        self.lose(link, base.out.now);
+        self.lose(link, base);
         self.stir(base);
     }
 
     pub(super) fn block(&mut self, link: LinkId, chunk: u32, offset: u64, bytes: &[u8], base: &mut Base) {
+        if base.asked.is_late((link, self.file, chunk, offset)) {
+            return;
+        }
         let Step::Fetching(fetch) = &mut self.step else { return };
         if self.sources.user(link).is_some() {
             fetch.swarm.block(link, chunk, offset, bytes, base.out.now);
@@ -195,6 +196,9 @@ impl Download {
         reason: NoBlockReason,
         base: &mut Base,
     ) {
+        if base.asked.is_late((link, self.file, chunk, offset)) {
+            return;
+        }
         let Step::Fetching(fetch) = &mut self.step else { return };
         fetch.swarm.no_block(link, chunk, offset, reason, base.out.now);
         self.is_stirred = true;
@@ -208,7 +212,10 @@ impl Download {
                 self.begun(manifest, &held, path, base);
             }
             (Step::Finishing(_), DiskReply::Finished { path, .. }) => self.finished(&path, base),
-            (_, DiskReply::Failed { error, .. }) => self.broken(&error, base),
+            (Step::Beginning(_) | Step::Finishing(_), DiskReply::Failed { error, .. }) => {
+                self.broken(&error, base);
+                self.step = Step::Over;
+            }
             _ => {}
         }
     }
@@ -239,7 +246,6 @@ impl Download {
 
     /// So many bytes more may be asked for.
     pub(super) fn allow(&mut self, bytes: u64, base: &mut Base) {
-        self.is_limited = true;
         if let Step::Fetching(fetch) = &mut self.step {
             fetch.swarm.allow(bytes, base.out.now);
         }
@@ -285,11 +291,15 @@ impl Download {
 
     pub(super) fn handle_timeout(&mut self, base: &mut Base) {
         let now = base.out.now;
-        if let Step::Fetching(fetch) = &mut self.step
-            && fetch.swarm.poll_timeout().is_some_and(|due| due <= now)
-        {
-            fetch.swarm.handle_timeout(now);
-            self.is_stirred = true;
+        match &mut self.step {
+            Step::Describing(pieces) => {
+                self.is_stirred |= pieces.poll_timeout().is_some_and(|due| due <= now);
+            }
+            Step::Fetching(fetch) if fetch.swarm.poll_timeout().is_some_and(|due| due <= now) => {
+                fetch.swarm.handle_timeout(now);
+                self.is_stirred = true;
+            }
+            _ => {}
         }
         if self.due > now {
             return;

@@ -6,12 +6,15 @@
 //!
 //! # Reading order
 //!
-//! `register` and `start` take the commands, `download` and `steps` run one download over its `swarm`, `sources` says whom
-//! it asks; `shares` is what is held, `uploads` what others fetch of it; `out` is what all of them speak through.
+//! `interface` is what goes in and out; `register` and `start` take the commands; `download` and `steps` run one
+//! download over its `swarm`, `sources` says whom it asks, `seek` when it gives up; `shares` is what is held,
+//! `uploads` what others fetch of it; `out` is what all of them speak through.
 
+mod asked;
 pub mod disk;
 mod download;
 mod inquiry;
+mod interface;
 mod out;
 mod pace;
 mod piecewise;
@@ -23,20 +26,22 @@ mod sources;
 mod start;
 mod steps;
 mod swarm;
+#[cfg(test)]
+mod tests;
 mod uploads;
 mod waiter;
 
 use core::time::Duration;
 use std::collections::BTreeMap;
 
-use protocol::{
-    ChunkSet, ErrorCode, FileId, FileName, Frame, Layout, PeerFrame, Username, random::RandomStream,
-    time::MonoMs,
-};
-use thiserror::Error;
+use protocol::{ErrorCode, FileId, PeerFrame, Username, random::RandomStream, time::MonoMs};
 
-use super::{Event, FileEntry, Outcome, Transfer, command::FileCommand, peers::LinkId};
+use super::{Event, Outcome, Transfer, command::FileCommand, peers::LinkId};
 
+pub use interface::Rates;
+pub(in crate::core) use interface::{AskId, FilesOutput, Misbehaved, Question, ServerAnswer};
+
+use asked::Asked;
 use disk::{DiskJob, DiskReply};
 use download::Download;
 use inquiry::Inquiry;
@@ -52,73 +57,6 @@ use uploads::Uploads;
 const PROGRESS_PAUSE: Duration = Duration::from_millis(500);
 /// Between two hand-outs of what a download limit allows.
 const LIMIT_PAUSE: Duration = Duration::from_millis(100);
-
-/// Limits in bytes a second.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Rates {
-    /// Of what others fetch from here.
-    pub upload: Option<u64>,
-    /// Of what is fetched.
-    pub download: Option<u64>,
-}
-
-/// Names a question to the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(in crate::core) struct AskId(pub(in crate::core) u64);
-
-/// What the server is asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::core) enum Question {
-    /// Answered by [`ServerAnswer::Found`].
-    Search { name: FileName },
-    /// Answered by [`ServerAnswer::Done`].
-    Register { file: FileId, layout: Layout, name: FileName },
-    /// Answered by [`ServerAnswer::Done`].
-    Unregister { name: FileName },
-    /// Answered by [`ServerAnswer::Files`].
-    Files,
-}
-
-/// What the server answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::core) enum ServerAnswer {
-    /// The file is registered, and these users are online and hold chunks of it.
-    Found { file: FileId, layout: Layout, holders: Vec<(Username, ChunkSet)> },
-    /// What is registered.
-    Files(Vec<FileEntry>),
-    /// It was carried out.
-    Done,
-    /// It was not.
-    Refused { code: ErrorCode, text: String },
-    /// The connection went away before the answer, or there was none.
-    Lost,
-}
-
-/// What is to be done outside.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::core) enum FilesOutput {
-    /// Ask the server. Answered by [`Files::answered`].
-    Ask { ask: AskId, question: Question },
-    /// Tell the server what is held of a file.
-    Have { file: FileId, held: ChunkSet },
-    /// Open a link that serves files. Answered by [`Files::link_opened`] or [`Files::link_failed`].
-    Link { user: Username },
-    /// Send a frame over a link.
-    Send { link: LinkId, frame: Frame },
-    /// Give a job to the disk.
-    Disk(DiskJob),
-    /// Show the user something.
-    Show(Event),
-    /// Chunks move: tell the server that this user is active.
-    Active,
-    /// End a link.
-    CloseLink { link: LinkId },
-}
-
-/// A peer broke the protocol: the link to him is ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("a peer {0}")]
-pub(in crate::core) struct Misbehaved(pub(in crate::core) &'static str);
 
 /// Bytes that may wait for a link whose peer goes on asking: what a peer who reads never reaches.
 const WAITING_LEN_MAX: usize = 4 * 1024 * 1024;
@@ -142,9 +80,12 @@ struct Base {
     out: Out,
     shares: Shares,
     reach: Reach,
+    asked: Asked,
     random: RandomStream,
     /// Who is logged in.
     user: Option<Username>,
+    /// Whether downloads may ask for no more than they are allowed.
+    is_limited: bool,
     /// Whether all that an earlier run held is known.
     is_restored: bool,
 }
@@ -162,8 +103,10 @@ impl Files {
             out: Out::default(),
             shares: Shares::default(),
             reach: Reach::default(),
+            asked: Asked::default(),
             random,
             user: None,
+            is_limited: rates.download.is_some(),
             is_restored: false,
         };
         Self {
@@ -236,7 +179,8 @@ impl Files {
 
     /// A link is gone.
     pub(in crate::core) fn link_closed(&mut self, link: LinkId, now: MonoMs) {
-        let Base { out, reach, shares, .. } = self.at(now);
+        let Base { out, reach, shares, asked, .. } = self.at(now);
+        asked.link_closed(link);
         if let Some(open) = out.links.remove(&link) {
             // Who closes a link at once must not be dialled at once for ever.
             reach.failed(&open.user, now);

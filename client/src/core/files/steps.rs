@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use protocol::{ChunkSet, ErrorCode, Manifest, PeerFrame, Username, random::RandomStream, time::MonoMs};
+use protocol::{ChunkSet, ErrorCode, Manifest, PeerFrame, Username, random::RandomStream};
 
 use super::{
     Base, Question,
@@ -54,7 +54,7 @@ impl Download {
         let now = base.out.now;
         let random = RandomStream::from_seed(base.random.bytes());
         let mut swarm = Swarm::new(manifest, held.clone(), self.wanted.clone(), random);
-        if self.is_limited {
+        if base.is_limited {
             swarm.allow(0, now);
         }
         self.waiters.iter_mut().for_each(|waiter| waiter.begins(&swarm));
@@ -103,10 +103,11 @@ impl Download {
     }
 
     /// That link is no source any more.
-    pub(super) fn lose(&mut self, link: LinkId, now: MonoMs) {
+    pub(super) fn lose(&mut self, link: LinkId, base: &mut Base) {
+        base.asked.drop_all(link, self.file);
         match &mut self.step {
             Step::Describing(pieces) => pieces.failed(link),
-            Step::Fetching(fetch) => fetch.swarm.source_left(link, now),
+            Step::Fetching(fetch) => fetch.swarm.source_left(link, base.out.now),
             _ => {}
         }
         self.is_stirred = true;
@@ -114,7 +115,8 @@ impl Download {
 
     pub(super) fn expel(&mut self, user: &Username, what: &str, base: &mut Base) {
         self.sources.expel(user);
-        let text = format!("{user} {what} ('{}'): nothing more of it is asked of this user.", self.name);
+        let text =
+            format!("{user} {what} while you fetched '{}', and is asked for no more of it.", self.name);
         base.out.show(Event::Notice { text });
     }
 
@@ -126,9 +128,11 @@ impl Download {
         while let Some(output) = fetch.swarm.poll_output() {
             match output {
                 SwarmOutput::Request { link, chunk, offset, len } => {
+                    base.asked.ask((link, file, chunk.0, offset));
                     base.out.send(link, &PeerFrame::Request { file, chunk: chunk.0, offset, len });
                 }
                 SwarmOutput::Cancel { link, chunk, offset } => {
+                    base.asked.take_back((link, file, chunk.0, offset));
                     base.out.send(link, &PeerFrame::Cancel { file, chunk: chunk.0, offset });
                 }
                 SwarmOutput::Write { chunk, offset, bytes } => {
@@ -184,6 +188,7 @@ impl Download {
             Step::Describing(_) => self.step = Step::Over,
             Step::Fetching(fetch) => {
                 for link in self.sources.links() {
+                    base.asked.drop_all(link, self.file);
                     fetch.swarm.source_left(link, base.out.now);
                 }
                 self.pump(base);
@@ -219,9 +224,8 @@ impl Download {
     }
 
     fn search(&mut self, base: &mut Base) {
-        let missing = self.missing();
         if self.seek.is_still(base.out.now) {
-            let (code, text) = not_available(&self.name, &missing);
+            let (code, text) = not_available(&self.name, &self.missing());
             return self.fail_all(code, &text, base);
         }
         if self.seek.search(base.out.now) {
@@ -264,7 +268,7 @@ impl Download {
 
     fn take_over(&mut self, changes: Changes, base: &mut Base) {
         for link in changes.left {
-            self.lose(link, base.out.now);
+            self.lose(link, base);
         }
         for (link, user, held) in changes.joined {
             self.use_source(link, user, held, base);

@@ -31,6 +31,9 @@ pub(super) const QUEUE_MAX: usize = 64;
 /// Bytes read and not yet taken by a link: enough to keep a fast one busy.
 const READY_LEN_MAX: usize = 1024 * 1024;
 
+/// What a read counts for at least, so that tiny ones do not pile up at the disk.
+const READ_LEN_MIN: usize = 16 * 1024;
+
 /// What a peer wants read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wish {
@@ -150,7 +153,7 @@ impl Uploads {
     pub(super) fn read(&mut self, job: JobId, bytes: Result<Vec<u8>, DiskError>, out: &mut Out) {
         let Some(Reading { link, wish, is_cancelled }) = self.reads.remove(&job) else { return };
         let Some(peer) = self.peers.get_mut(&link) else { return };
-        peer.reading_len = peer.reading_len.saturating_sub(wish.len());
+        peer.reading_len = peer.reading_len.saturating_sub(wish.weight());
         if is_cancelled {
             return self.serve(out);
         }
@@ -259,7 +262,7 @@ impl Uploads {
             let Some(peer) = self.peers.get_mut(&link) else { return };
             let Some(wish) = peer.queue.pop_front() else { return };
             self.turn = Some(link);
-            peer.reading_len += wish.len();
+            peer.reading_len += wish.weight();
             if let Some(limit) = &mut self.limit {
                 limit.take(wish.len() as u64);
             }
@@ -313,6 +316,11 @@ impl Wish {
             Self::Piece { .. } => BLOCK_LEN_MAX,
             Self::Block { len, .. } => *len as usize,
         }
+    }
+
+    /// What it counts for while the disk reads.
+    fn weight(&self) -> usize {
+        self.len().max(READ_LEN_MIN)
     }
 }
 

@@ -49,13 +49,11 @@ impl Peers {
 
     /// Opens the talk that was lost last.
     pub(in crate::core) fn again(&mut self, number: u64) {
-        match self.lost.clone() {
-            Some(user) => self.start_private(number, "again", user),
-            None => {
-                let text = "No private connection was lost. 'startprivate <user>' opens one.";
-                self.error(number, "again", ErrorCode::NoPrivate, text);
-            }
+        if let Some(user) = self.lost.clone() {
+            return self.start_private(number, "again", user);
         }
+        let text = "No private connection was lost. 'startprivate <user>' opens one.";
+        self.error(number, "again", ErrorCode::NoPrivate, text);
     }
 
     pub(in crate::core) fn private(&mut self, number: u64, user: Username, text: String) {
@@ -207,18 +205,14 @@ impl Peers {
     pub(super) fn talk_link_gone(&mut self, id: LinkId, user: &Username, end: PrivateEnd) {
         let other = self.link_with(user, |link| link.talks);
         let Some(talk) = self.talks.get_mut(user).filter(|talk| talk.link == id) else { return };
-        match other.and_then(|other| Some((other, self.links.get_mut(&other)?))) {
-            Some((other, link)) => {
-                talk.link = other;
-                talk.again().for_each(|frame| link.send(&frame));
-            }
-            None => {
-                if end == PrivateEnd::Lost {
-                    self.lost = Some(user.clone());
-                }
-                self.close_talk(user, end);
-            }
+        if let Some((other, link)) = other.and_then(|other| Some((other, self.links.get_mut(&other)?))) {
+            talk.link = other;
+            return talk.again().for_each(|frame| link.send(&frame));
         }
+        if end == PrivateEnd::Lost {
+            self.lost = Some(user.clone());
+        }
+        self.close_talk(user, end);
     }
 
     pub(super) fn close_talk(&mut self, user: &Username, reason: PrivateEnd) {

@@ -56,16 +56,12 @@ impl KnownPeers {
     /// Takes the changed key for that user's, or forgets the known one if no other was shown; the key that is
     /// known from now on.
     pub(super) fn trust(&mut self, user: &Username) -> Option<Fingerprint> {
-        match self.changed.remove(user) {
-            Some(key) => {
-                self.keys.insert(user.clone(), key);
-                Some(key)
-            }
-            None => {
-                self.keys.remove(user);
-                None
-            }
-        }
+        let changed = self.changed.remove(user);
+        match changed {
+            Some(key) => self.keys.insert(user.clone(), key),
+            None => self.keys.remove(user),
+        };
+        changed
     }
 }
 

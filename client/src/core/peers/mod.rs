@@ -12,7 +12,7 @@ mod talk;
 mod tickets;
 
 use core::net::SocketAddr;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use protocol::{
     ByeReason, ErrorCode, Fingerprint, Frame, FrameDecoder, PeerFrame, ProtocolError, Purpose, State,
@@ -211,7 +211,7 @@ pub(super) struct Peers {
     /// Users with whom a talk is being opened, and the commands that wait for it.
     opening: BTreeMap<Username, commands::Opening>,
     /// Users to whom a link for files is being made.
-    linking: BTreeMap<Username, ()>,
+    linking: BTreeSet<Username>,
     /// With whom the last talk was lost.
     lost: Option<Username>,
     outputs: VecDeque<Output>,
@@ -231,7 +231,7 @@ impl Peers {
             relays: BTreeMap::new(),
             talks: BTreeMap::new(),
             opening: BTreeMap::new(),
-            linking: BTreeMap::new(),
+            linking: BTreeSet::new(),
             lost: None,
             outputs: VecDeque::new(),
         }
@@ -266,7 +266,7 @@ impl Peers {
 
     /// The user logs out: everyone at the other end of a link hears it.
     pub(super) fn leave(&mut self, now: MonoMs) {
-        for (_, link) in &mut self.links {
+        for link in self.links.values_mut() {
             if link.state == State::Met {
                 link.end(&PeerFrame::Bye { reason: ByeReason::Logout }, now);
             }
@@ -278,7 +278,7 @@ impl Peers {
         if let Some(link) = self.link_with(&user, |link| link.files) {
             return self.outputs.push_back(Output::FilesLink { link, user });
         }
-        if self.linking.insert(user.clone(), ()).is_none() {
+        if self.linking.insert(user.clone()) {
             self.outputs.push_back(Output::Ask(Ask::Invite { user, purpose: Purpose::Files }));
         }
     }
@@ -506,6 +506,7 @@ impl Peers {
     }
 
     /// Takes a frame that is not about files.
+    #[expect(clippy::needless_pass_by_value, reason = "a frame is read once, here")]
     pub(super) fn frame(
         &mut self,
         id: LinkId,

@@ -67,8 +67,13 @@ impl Rig {
                 return reply;
             }
             let mut events = Events::with_capacity(1);
-            self.poll.poll(&mut events, Some(PATIENCE)).unwrap();
-            assert!(!events.is_empty(), "no reply");
+            match self.poll.poll(&mut events, Some(PATIENCE)) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                polled => {
+                    polled.unwrap();
+                    assert!(!events.is_empty(), "no reply");
+                }
+            }
         }
     }
 

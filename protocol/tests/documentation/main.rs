@@ -4,13 +4,21 @@
 // Helpers outside of test functions may fail a test, too.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
+mod files;
+mod words;
+
 use std::{fmt::Write, fs, path::PathBuf};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use protocol::{
-    ClientFrame, ErrorCode, Frame, FrameDecoder, GoodbyeReason, LoginRefusal, MessageId, PresenceChange,
-    RequestId, ServerFrame, State, Username, Word,
-    limits::{FRAME_LEN_MAX, FRAME_LEN_MAX_BEFORE_LOGIN, LIST_LEN_MAX, REQUESTS_IN_FLIGHT_MAX, TEXT_LEN_MAX},
+    ChunkIndex, ChunkSet, ClientFrame, ErrorCode, Fingerprint, Frame, FrameDecoder, GoodbyeReason, MessageId,
+    PeerFrame, PresenceChange, Purpose, RequestId, ServerFrame, State, TicketId, Username,
+    file::CHUNKS_MAX,
+    limits::{
+        ADDRESSES_MAX, BLOCK_LEN_MAX, CARRY_LEN_MAX, FRAME_LEN_MAX, FRAME_LEN_MAX_BEFORE_LOGIN, LIST_LEN_MAX,
+        PEER_FRAME_LEN_MAX, PEER_FRAME_LEN_MAX_BEFORE_MEETING, PEER_PORT_MIN, REQUESTS_IN_FLIGHT_MAX,
+        TEXT_LEN_MAX, TICKET_LIFE,
+    },
     scram::{
         ITERATIONS_DEFAULT, ITERATIONS_MAX, ITERATIONS_MIN, Iterations, NONCE_LEN_MAX, NONCE_RANDOM_LEN,
         Nonce, SALT_LEN_MAX, SaltedPassword, Verifier, client, server,
@@ -28,19 +36,20 @@ const BINDING: [u8; 32] = [0xB1; 32];
 
 /// Each generated piece of the page: its marker and what stands there.
 fn pieces() -> Vec<(&'static str, String)> {
-    vec![
+    let rendered = vec![
         ("table: client tags", tag_table(Sender::Client)),
         ("table: server tags", tag_table(Sender::Server)),
-        ("table: error codes", word_table("Code | Answers | Meaning", error_meaning)),
-        ("table: login refusals", word_table("Code | Meaning | What a client does", refusal_meaning)),
-        ("table: goodbye reasons", word_table("Reason | Meaning | What a client does", goodbye_meaning)),
-        ("table: presence changes", word_table("Change | Meaning", presence_meaning)),
+        ("table: peer tags", tag_table(Sender::Peer)),
         ("table: limits", limits_table()),
         ("example: frame", frame_example()),
         ("example: scram", scram_example()),
         ("example: scram bound", bound_example()),
         ("example: session", session_example()),
-    ]
+        ("example: meeting", meeting_example()),
+        ("example: chunk sets", files::chunk_sets()),
+        ("example: manifest", files::manifest()),
+    ];
+    words::tables().into_iter().chain(rendered).collect()
 }
 
 #[test]
@@ -82,6 +91,7 @@ fn tag_table(sender: Sender) -> String {
         let payload = match row.payload {
             Payload::None => "none",
             Payload::Text => "text",
+            Payload::Bytes => "bytes",
         };
         let (line, states, meaning) = (line_of(row), states_of(row), row.meaning);
         writeln!(table, "| `{line}` | {payload} | {states} | {meaning} |").unwrap();
@@ -113,112 +123,13 @@ fn states_of(row: &TagSpec) -> String {
         State::Greeting => "greeting",
         State::Login => "login",
         State::Chat => "chat",
+        State::Meeting => "meeting",
+        State::Met => "met",
     };
     if row.states.len() == 3 {
         return "any".to_owned();
     }
     row.states.iter().map(name).collect::<Vec<_>>().join(", ")
-}
-
-/// A table of a closed set of words. `columns` are those behind the word.
-fn word_table<T: Word, const N: usize>(head: &str, columns: fn(T) -> [&'static str; N]) -> String {
-    let mut table = format!("| {head} |\n|{}\n", " --- |".repeat(N + 1));
-    for &member in T::ALL {
-        writeln!(table, "| `{}` | {} |", member.word(), columns(member).join(" | ")).unwrap();
-    }
-    table
-}
-
-fn error_meaning(code: ErrorCode) -> [&'static str; 2] {
-    match code {
-        ErrorCode::Myself => ["`message`, `block`, `unblock`, `invite`", "The user named himself."],
-        ErrorCode::UnknownUser => ["`message`, `block`, `unblock`, `invite`", "No account has that name."],
-        ErrorCode::Offline => ["`invite`", "That user is not online."],
-        ErrorCode::Blocked => ["`message`, `invite`", "The recipient has blocked the sender."],
-        ErrorCode::EmptyMessage => {
-            ["`message`, `broadcast`", "The text is empty, or nothing but white space."]
-        }
-        ErrorCode::MailboxFull => ["`message`", "Too much waits for the recipient already."],
-        ErrorCode::AlreadyBlocked => ["`block`", "That user is on the list already."],
-        ErrorCode::NotBlocked => ["`unblock`", "That user is not on the list."],
-        ErrorCode::IdReused => {
-            ["`message`, `broadcast`", "The id was used before, with another text or another recipient."]
-        }
-        ErrorCode::UnknownCommand => ["nothing", "A client's own word for a command it does not know."],
-        ErrorCode::Usage => ["nothing", "A client's own word for a command with wrong arguments."],
-        ErrorCode::TooLong => ["`message`, `broadcast`", "The text is over the limit."],
-        ErrorCode::Quota => {
-            ["`message`, `block`", "Too many messages of this sender are unconfirmed, or his list is full."]
-        }
-        ErrorCode::StoreFailed => [
-            "`message`, `block`, `unblock`",
-            "The server could not write it down, and promises nothing. It may be tried again.",
-        ],
-        ErrorCode::NotConnected => ["nothing", "A client's own word for a request it could not send."],
-        ErrorCode::NotConfirmed => [
-            "nothing",
-            "A client's own word for a request whose answer never came: it may or may not have been carried out.",
-        ],
-    }
-}
-
-fn refusal_meaning(code: LoginRefusal) -> [&'static str; 2] {
-    match code {
-        LoginRefusal::BadCredentials => {
-            ["The name or the password is wrong; which of them is not told.", "Asks for the password again."]
-        }
-        LoginRefusal::Locked => [
-            "Three wrong passwords in a row. Until `retry-after` seconds are over the right one is refused too.",
-            "Tells the user how long it takes.",
-        ],
-        LoginRefusal::AlreadyOnline => {
-            ["The password is right, but the user's first connection lives.", "Tells the user."]
-        }
-        LoginRefusal::Busy => [
-            "Too many connections of this address are logging in, or too many wrong passwords came from it; `retry-after` tells how long that lasts.",
-            "Tries again after a pause.",
-        ],
-    }
-}
-
-fn goodbye_meaning(reason: GoodbyeReason) -> [&'static str; 2] {
-    match reason {
-        GoodbyeReason::Logout => ["The user asked for it.", "Ends."],
-        GoodbyeReason::Timeout => {
-            ["No request for too long.", "Tells the user. Does not come back by itself."]
-        }
-        GoodbyeReason::Shutdown => ["The server stops.", "May connect again, after growing pauses."],
-        GoodbyeReason::Replaced => [
-            "The user logged in again, and this connection did not answer `ping` in time.",
-            "Does not come back by itself: two clients would throw each other out for ever.",
-        ],
-        GoodbyeReason::Removed => ["The account is gone.", "Tells the user."],
-        GoodbyeReason::Login => [
-            "The log-in took too long, or was refused: then `login-refused` came first.",
-            "Connects anew for the next try.",
-        ],
-        GoodbyeReason::Tampered => [
-            "The log-in was bound to another TLS connection than the server's: somebody sits in between.",
-            "Warns the user, and does not try again.",
-        ],
-        GoodbyeReason::TooSlow => [
-            "This side read too slowly. What waited for it was thrown away.",
-            "May connect again, after growing pauses.",
-        ],
-        GoodbyeReason::Protocol => [
-            "What came was not this protocol, or not its turn. The payload says what.",
-            "Reports a fault: trying again will not help.",
-        ],
-    }
-}
-
-fn presence_meaning(change: PresenceChange) -> [&'static str; 1] {
-    match change {
-        PresenceChange::Login => ["He came."],
-        PresenceChange::Logout => ["He left on his own, or the server ended his session in good order."],
-        PresenceChange::Timeout => ["He left for inactivity."],
-        PresenceChange::Lost => ["His connection ended without a word, was too slow, or broke the protocol."],
-    }
 }
 
 fn limits_table() -> String {
@@ -228,6 +139,14 @@ fn limits_table() -> String {
         ("Text of a `message` or `broadcast`", TEXT_LEN_MAX, "bytes of UTF-8"),
         ("Names in one `users` or `presence` frame, together", LIST_LEN_MAX, "bytes"),
         ("Username", USERNAME_CHARS_MAX, "characters (Unicode scalar values)"),
+        ("Bytes in one `carry`", CARRY_LEN_MAX, "bytes"),
+        ("Addresses of one client", ADDRESSES_MAX, "addresses"),
+        ("Lowest port of an address", usize::from(PEER_PORT_MIN), ""),
+        ("Life of a ticket", usize::try_from(TICKET_LIFE.as_secs()).unwrap(), "s"),
+        ("Body of a frame between clients in the state meeting", PEER_FRAME_LEN_MAX_BEFORE_MEETING, "bytes"),
+        ("Body of a frame between clients in the state met", PEER_FRAME_LEN_MAX, "bytes"),
+        ("Bytes in one `block` or `manifest`", BLOCK_LEN_MAX, "bytes"),
+        ("Chunks of a file", CHUNKS_MAX as usize, "chunks"),
         ("Requests in flight", REQUESTS_IN_FLIGHT_MAX, "requests, by good manners"),
         ("Nonce of one side", NONCE_LEN_MAX, "bytes"),
         ("Salt", SALT_LEN_MAX, "bytes"),
@@ -380,7 +299,7 @@ fn session_example() -> String {
     session.state = State::Login;
     session.client(&ClientFrame::Auth {
         mechanism,
-        key: protocol::Fingerprint::of_key(b""),
+        key: Fingerprint::of_key(b""),
         client_first: &client_first,
     });
     session.server(&ServerFrame::Challenge { server_first: &server_first });
@@ -441,23 +360,75 @@ impl Session {
         self.show('S', &written);
     }
 
+    fn peer(&mut self, side: char, frame: &PeerFrame<'_>) {
+        let written = frame.encode();
+        assert_eq!(PeerFrame::decode(body(&written).as_slice(), self.state).as_ref(), Ok(frame));
+        self.show(side, &written);
+    }
+
     fn remark(&mut self, text: &str) {
         writeln!(self.text, "# {text}").unwrap();
     }
 
     fn show(&mut self, side: char, frame: &Frame) {
-        let body = str::from_utf8(frame.body()).unwrap();
-        let (line, payload) = body.split_once('\n').map_or((body, None), |(line, text)| (line, Some(text)));
+        let mut parts = frame.body().splitn(2, |&byte| byte == b'\n');
+        let line = str::from_utf8(parts.next().unwrap()).unwrap();
         writeln!(self.text, "{side}: {line}").unwrap();
-        if let Some(payload) = payload {
+        if let Some(payload) = parts.next() {
+            let text = str::from_utf8(payload).ok().filter(|text| !text.contains(char::is_control));
+            let payload = text.map_or_else(|| hex(payload), str::to_owned);
             writeln!(self.text, "   | {payload}").unwrap();
         }
     }
 }
 
+/// How two clients find each other and one gets a piece of a file.
+fn meeting_example() -> String {
+    let mut story = Session { state: State::Chat, text: "```text\n".to_owned() };
+    let (ticket, file) = (TicketId(id().0), files::example().id());
+    let (mine, other) = (Fingerprint::of_key(b"ada"), Fingerprint::of_key(b"grace"));
+    let (request, at) = (RequestId(5), |address: &str| vec![address.parse().unwrap()]);
+    story.remark("Both have told the server where they await others.");
+    story.client(&ClientFrame::Reachable { addresses: at("192.168.1.20:40000") });
+    story.remark("Ada's client looks for a file, and wants to meet a holder.");
+    story.client(&ClientFrame::Search { request: RequestId(4), name: "notes.txt" });
+    let held = ChunkSet::full(3).encode();
+    story.server(&ServerFrame::Holder { request: RequestId(4), user: name("grace"), held: &held });
+    story.server(&ServerFrame::Found { request: RequestId(4), file, size: 10, chunks: 3 });
+    story.client(&ClientFrame::Invite { request, user: name("grace"), purpose: Purpose::Files });
+    story.server(&ServerFrame::Ticket { request, ticket, key: other, addresses: at("192.0.2.9:41000") });
+    story.remark("What grace's client is told:");
+    story.server(&ServerFrame::Expect {
+        ticket,
+        from: name(USER),
+        key: mine,
+        purpose: Purpose::Files,
+        addresses: at("192.168.1.20:40000"),
+    });
+    story.remark("Ada's client (A) has dialled grace's (G). Both have shown their keys in the handshake.");
+    story.state = State::Meeting;
+    story.peer('A', &PeerFrame::Meet { version: 1, ticket, purpose: Purpose::Files });
+    story.peer('G', &PeerFrame::Met { ticket });
+    story.state = State::Met;
+    story.peer('A', &PeerFrame::WantManifest { file, offset: 0 });
+    let bytes = files::example().encode();
+    story.peer('G', &PeerFrame::Manifest { file, offset: 0, bytes: &bytes });
+    story.peer('A', &PeerFrame::WantHolds { file });
+    story.peer('G', &PeerFrame::Holds { file, held: &held });
+    story.remark("The chunk 2 of a file of 10 bytes in 3 chunks has 4 bytes.");
+    story.peer('A', &PeerFrame::Request { file, chunk: 2, offset: 0, len: 4 });
+    story.peer('G', &PeerFrame::Block { file, chunk: 2, offset: 0, bytes: b"6789" });
+    story.remark("And the server hears what ada's client holds now.");
+    let mut held = ChunkSet::empty(3);
+    held.insert(ChunkIndex(2));
+    story.state = State::Chat;
+    story.client(&ClientFrame::Have { file, held: &held.encode() });
+    story.text + "```\n"
+}
+
 /// The body as a receive buffer gives it.
 fn body(frame: &Frame) -> Vec<u8> {
-    let mut decoder = FrameDecoder::new(FRAME_LEN_MAX);
+    let mut decoder = FrameDecoder::new(PEER_FRAME_LEN_MAX);
     decoder.push(frame.as_bytes());
     decoder.next_body().unwrap().unwrap().to_vec()
 }
