@@ -10,7 +10,7 @@ use super::{
     accounts::Accounts,
     blocks::Blocks,
     effect::StoreOperation,
-    known_ids::{Fate, Waiter},
+    known_ids::{Digest, Fate, Waiter},
     ledger::Promise,
     post::{Desk, Letter, PostOffice},
     presence::{Presence, by_len},
@@ -43,7 +43,8 @@ pub(super) fn message(
         post.post(desk, &letter, asker.waiter)
     });
     if let Err(code) = checked {
-        desk.refuse(asker.waiter, code);
+        let known = (asker.user, id, Digest::of(Some(to), text));
+        post.refuse(desk, known, asker.waiter, code);
     }
 }
 
@@ -54,8 +55,12 @@ pub(super) fn broadcast(
     asker: &Asker<'_>,
     (id, text): (MessageId, &str),
 ) {
-    match check_text(text).and_then(|()| post.known_broadcast(asker.user, id, text)) {
-        Err(code) => return desk.refuse(asker.waiter, code),
+    let checked = check_text(text).and_then(|()| post.known_broadcast(asker.user, id, text));
+    match checked {
+        Err(code) => {
+            let known = (asker.user, id, Digest::of(None, text));
+            return post.refuse(desk, known, asker.waiter, code);
+        }
         Ok(Some(fate)) => return desk.tell_fate(asker.waiter, fate),
         Ok(None) => {}
     }

@@ -7,7 +7,7 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
 };
 
-use protocol::{MessageId, RequestId, Username};
+use protocol::{ErrorCode, MessageId, RequestId, Username};
 
 use super::effect::ConnId;
 
@@ -43,6 +43,8 @@ pub(super) enum Fate {
         recipients: u64,
         blocked: bool,
     },
+    /// Nothing was done. A resend, whose sender may never have seen that, must not come behind what he sent since.
+    Refused(ErrorCode),
 }
 
 #[derive(Debug, Default)]
@@ -116,18 +118,6 @@ impl KnownIds {
                 if let Some(sender) = self.senders.get_mut(from) {
                     sender.settled.push_back(id);
                 }
-                Some(waiter)
-            }
-            _ => None,
-        }
-    }
-
-    /// Nothing was promised: a resend is a new message. Returns who waits for it.
-    pub(super) fn forget(&mut self, from: &Username, id: MessageId) -> Option<Waiter> {
-        let (_, fate) = self.senders.get_mut(from)?.messages.remove(&id)?;
-        match fate {
-            Fate::Pending(waiter) => {
-                self.one_pending_fewer(from);
                 Some(waiter)
             }
             _ => None,

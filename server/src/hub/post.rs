@@ -171,6 +171,21 @@ impl PostOffice {
         Ok(())
     }
 
+    /// Refuses a message, and when it comes again. An id that stands for another message keeps its fate.
+    pub(super) fn refuse(
+        &mut self,
+        desk: &mut Desk<'_>,
+        (from, id, digest): (&Username, MessageId, Digest),
+        waiter: Waiter,
+        code: ErrorCode,
+    ) {
+        if self.known.get(from, id).is_none() {
+            let count_max = desk.limits.known_ids_per_sender_max;
+            self.known.insert(from, id, digest, Fate::Refused(code), count_max);
+        }
+        desk.refuse(waiter, code);
+    }
+
     /// Remembers a broadcast, or tells what became of it when it came before.
     pub(super) fn known_broadcast(
         &self,
@@ -405,8 +420,9 @@ impl PostOffice {
             // The recipient may still acknowledge it; the store is tried again when patience runs out again.
             self.arm_patience(desk, to);
         } else {
-            if let Some(waiter) = self.known.forget(from, id) {
-                desk.refuse(waiter, ErrorCode::StoreFailed);
+            let refused = Fate::Refused(ErrorCode::StoreFailed);
+            if let Some(waiter) = self.known.settle(from, id, refused) {
+                desk.tell_fate(waiter, refused);
             }
             self.tidy(to);
         }
@@ -571,6 +587,7 @@ impl Desk<'_> {
             Fate::Stored => ServerFrame::Stored { request },
             Fate::Delivered => ServerFrame::Delivered { request },
             Fate::Sent { recipients, blocked } => ServerFrame::Sent { request, recipients, blocked },
+            Fate::Refused(code) => return self.refuse(waiter, code),
         };
         self.sessions.tell(waiter.conn, &frame, self.now.mono, self.limits);
     }
