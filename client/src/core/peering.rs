@@ -8,7 +8,7 @@ use protocol::{
 };
 
 use super::{
-    Core, Effect, Event, LinkId, PeerInput,
+    Core, Effect, Event, LinkId, PeerInput, Stage,
     commands::unexpected,
     files::ServerAnswer,
     peers::{self, Ask, Tell},
@@ -60,7 +60,8 @@ impl Core {
 
     /// Carries out what the parts ask of each other, of the server and of the shell.
     pub(super) fn pump(&mut self) {
-        loop {
+        // After the exit there is nobody left to do it.
+        while !matches!(self.stage, Stage::Over) {
             if let Some(output) = self.peers.poll_output() {
                 self.peers_want(output);
             } else if let Some(output) = self.files.poll_output() {
