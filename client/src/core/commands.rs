@@ -1,9 +1,9 @@
 //! The commands of a user who is logged in: from his lines to requests, and from answers to events.
 
-use protocol::{ClientFrame, MessageId, ProtocolError, RequestId};
+use protocol::{ClientFrame, ErrorCode, MessageId, ProtocolError, RequestId};
 
 use super::{
-    Core, Event, LEAVING_TIME_MAX, Line, Outcome, Stage,
+    Core, Event, LEAVING_TIME_MAX, Line, NOT_SENT, Outcome, Stage,
     command::{self, Command, Mistake},
     requests::{Answer, Request, Unexpected},
 };
@@ -116,6 +116,11 @@ impl Core {
         let id = self.requests.next_id();
         let frame = frame(id).encode();
         let is_there = matches!(self.stage, Stage::Online { is_ready: true, .. } | Stage::Leaving { .. });
+        let is_there = is_there && self.link.is_some();
+        if let (false, Some(number), true) = (is_there, number, self.is_away_for_long()) {
+            let (command, code) = (request.command().to_owned(), ErrorCode::NotConnected);
+            return self.show(Event::Error { number, command, code, text: NOT_SENT.to_owned() });
+        }
         let link = self.link.as_mut().filter(|_| is_there);
         self.requests.open(id, (number, request), frame.clone(), link.is_some());
         match link {
