@@ -55,7 +55,7 @@ impl Files {
         (name, file, size, chunks): (&str, FileId, u64, u32),
     ) {
         desk.sessions.charge(asker.waiter.conn, u64::from(chunks) / CHUNKS_PER_COMMAND);
-        match self.index.register(desk.limits, asker.user, name, (file, size, chunks)) {
+        match self.index.register(desk.limits, (asker.user, asker.waiter.conn), name, (file, size, chunks)) {
             Ok(registered) => {
                 let Waiter { conn, request } = asker.waiter;
                 let name = registered.name.clone();
@@ -126,7 +126,7 @@ impl Files {
     ) {
         let chunks = self.index.content(file).map_or(0, |content| content.layout.chunks());
         desk.sessions.charge(conn, 1 + u64::from(chunks) / CHUNKS_PER_COMMAND);
-        let text = match self.index.claim(desk.limits, user, file, held) {
+        let text = match self.index.claim(desk.limits, (user, conn), file, held) {
             Claim::Noted => return,
             Claim::Unfit => {
                 "What you hold does not fit the file that is registered: it is not on offer from you."
