@@ -77,7 +77,7 @@ impl Files {
         asker: &Asker<'_>,
         (name, file, size, chunks): (&str, FileId, u64, u32),
     ) {
-        match self.index.register(desk.limits, asker.user, name, (file, size, chunks)) {
+        match self.index.register(desk.limits, (asker.user, asker.waiter.conn), name, (file, size, chunks)) {
             Ok(registered) => {
                 let Waiter { conn, request } = asker.waiter;
                 let name = registered.name.clone();
@@ -146,7 +146,7 @@ impl Files {
         file: FileId,
         held: &[u8],
     ) {
-        let text = match self.index.claim(desk.limits, user, file, held) {
+        let text = match self.index.claim(desk.limits, (user, conn), file, held) {
             Claim::Noted => return,
             Claim::Unfit => {
                 "What you hold does not fit the file that is registered: it is not on offer from you."
