@@ -1,8 +1,8 @@
 //! Files: what this client offers, and what it fetches.
 //!
-//! [`Files`] is pure: it knows no server connection, no disk, and of a link no more than its number. After any
-//! input, [`Files::poll_output`] is called until it gives nothing more; [`Files::poll_timeout`] says when
-//! [`Files::handle_timeout`] is due.
+//! `Files` is pure: it knows no server connection, no disk, and of a link no more than its number. After any
+//! input, `Files::poll_output` is called until it gives nothing more; `Files::poll_timeout` says when
+//! `Files::handle_timeout` is due.
 //!
 //! # Reading order
 //!
