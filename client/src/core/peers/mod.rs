@@ -4,6 +4,7 @@
 //! about files are passed on unread.
 
 mod commands;
+mod early;
 mod interface;
 mod known;
 mod link;
@@ -225,6 +226,7 @@ impl Peers {
             self.calls.insert(ticket, Call { from: from.clone(), key, purpose, addresses, until });
         }
         self.tickets.expect(ticket, from, key, purpose, now);
+        self.announced(ticket, now);
     }
 
     /// The other side cannot get through and asks us to dial.
@@ -417,7 +419,8 @@ impl Peers {
     pub(super) fn poll_timeout(&self, serves: impl Fn(LinkId) -> bool) -> Option<MonoMs> {
         let links = self.links.iter().map(|(&id, link)| link.deadline(self.is_in_use(id, link, &serves)));
         let attempts = self.attempts.values().map(|attempt| attempt.until);
-        links.chain(attempts).chain(self.talks.values().filter_map(Talk::deadline)).min()
+        let talks = self.talks.values().filter_map(Talk::deadline);
+        links.chain(attempts).chain(talks).chain(self.early_due()).min()
     }
 
     pub(super) fn handle_timeout(&mut self, now: MonoMs, serves: impl Fn(LinkId) -> bool) {
@@ -430,6 +433,7 @@ impl Peers {
         for ticket in late {
             self.next_phase(ticket, now);
         }
+        self.give_up_early(now);
         let is_deaf = |talk: &&Talk| talk.deadline().is_some_and(|deadline| deadline <= now);
         let deaf: Vec<LinkId> = self.talks.values().filter(is_deaf).map(|talk| talk.link).collect();
         for id in deaf {
@@ -465,6 +469,7 @@ impl Peers {
             Some(own) => own.user.clone(),
             None => match self.tickets.redeem(ticket, key, purpose, now) {
                 Ok(user) => user,
+                Err(TicketError::Unknown) => return self.came_early(id, ticket, purpose, now),
                 Err(_) => return self.turn_away(id, ticket, now),
             },
         };
