@@ -168,7 +168,8 @@ stop_server() {
 
 server_ends() {
     local tries=0
-    until [ "$(tm display-message -p -t 0 '#{pane_dead}')" = 1 ]; do
+    # The pane is dead before its status is known.
+    until [ -n "$(tm display-message -p -t 0 '#{pane_dead_status}#{pane_dead_signal}')" ]; do
         tries=$((tries + 1))
         [ "$tries" -lt $((deadline_s * 10)) ] || fail "The server should have ended within $deadline_s s."
         sleep 0.1
