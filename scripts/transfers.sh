@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # Moves a file between clients of this build over loopback and says how long it took and what it cost:
-# one source; four sources, each capped; one source to four at once. Beside it what TLS alone moves, and the tools
-# that are there.
+# one source; four sources, each capped; one source to four at once. Beside it what TLS alone moves.
 #   scripts/transfers.sh [MEBIBYTES] [DIRECTORY]
 # DIRECTORY should lie in memory (the default does) or on the disk that is to be measured.
 set -euo pipefail
@@ -83,17 +82,6 @@ mkdir -p ada
 head -c "${mebibytes}M" /dev/urandom >ada/file
 
 "$bin/tls" "$mebibytes"
-if command -v nc >/dev/null 2>&1; then
-    begin=$(now)
-    nc -l -p 18099 -q 0 >copy 2>/dev/null </dev/null &
-    receiver=$!
-    sleep 0.2
-    nc -q 0 127.0.0.1 18099 <ada/file 2>/dev/null || true
-    wait "$receiver" || true
-    awk -v ns=$(($(now) - begin)) -v mib="$mebibytes" 'BEGIN { printf "%-28s %6.2f s wall\n", "nc, not encrypted", ns / 1e9 - 0.2 }'
-    rm -f copy
-fi
-
 start_server
 start_client ada
 start_client bob
