@@ -12,6 +12,9 @@
 #                                      await that event as the next thing there; a value that stands alone
 #                                      must be equal, a PART must occur
 #   leaves NAME CODE                   await the end of the client there
+#   sees_progress NAME                 await a sign of how far a download is
+#   kill_client NAME                   send SIGKILL
+#   freeze_server, thaw_server         send SIGSTOP; SIGCONT
 #   stop_server, server_ends           send SIGTERM; await the end and exit code 0
 #   show_logs, close_stage             for a failure; for every end
 
@@ -22,7 +25,7 @@ usage() {
 Usage: scripts/demo.sh [--tmux]
 
 Builds Parlour, starts a server with accounts of its own, and plays a short scene with the clients of ada,
-alan and grace. Every step is checked. Nothing stays behind.
+alan, grace and barbara. Every step is checked. Nothing stays behind.
 
   --tmux      play it on the real screens, in a tmux session of its own; detach (Ctrl-b d) to end it.
               Without a terminal the screens are printed at the end.
@@ -61,8 +64,8 @@ main() {
     trap 'exit 129' HUP
     trap 'exit 130' INT
     trap 'exit 143' TERM
-    export PARLOUR_CONFIG_DIR=$home/config
     write_credentials
+    make_files
     run_stage
 }
 
@@ -102,6 +105,19 @@ barbara substitute-me
 edsger shortest-path
 server not-the-server
 END
+}
+
+# A directory for the files of each, and a tape that nobody has seen before.
+make_files() {
+    mkdir -p "$home/files/ada" "$home/files/alan" "$home/files/grace" "$home/files/barbara" \
+        "$home/files/edsger" "$home/files/server"
+    head -c 6291456 /dev/urandom >"$home/files/ada/tape"
+}
+
+# How a client is started at the place of $1, relative to $home. Barbara's line is slow enough to watch.
+client_options() {
+    REPLY="--dir files/$1"
+    if [ "$1" = barbara ]; then REPLY="$REPLY --download-limit 3M"; fi
 }
 
 play() {
@@ -160,6 +176,58 @@ play() {
     sees alan message from=ada 'text=Milk?' offline=false
     sees ada ok command=message to=alan state=delivered
 
+    heading 'Ada and Alan talk past the server, which is frozen meanwhile (SIGSTOP)'
+    type_line ada 'startprivate alan'
+    sees alan private-opened user=ada way=direct
+    sees ada private-opened user=alan way=direct
+    sees ada ok command=startprivate user=alan
+    freeze_server
+    type_line ada 'private alan Can the server hear us?'
+    sees alan private from=ada 'text=Can the server hear us?'
+    sees ada ok command=private to=alan
+    type_line alan 'private ada It cannot even move.'
+    sees ada private from=alan 'text=It cannot even move.'
+    sees alan ok command=private to=ada
+    thaw_server
+    type_line ada 'stopprivate alan'
+    sees alan private-closed user=ada reason=stopped
+    sees ada private-closed user=alan reason=stopped
+    sees ada ok command=stopprivate user=alan
+
+    heading 'Ada offers a tape in 48 pieces; Alan and Grace fetch it'
+    type_line ada 'register tape 48'
+    sees ada ok command=register file=tape chunks=48
+    type_line alan 'download tape'
+    sees alan ok command=download file=tape complete=true sources~ada
+    type_line grace 'download tape'
+    sees grace ok command=download file=tape complete=true
+    same_tape alan
+    same_tape grace
+
+    heading 'Barbara fetches it from all three, and Alan is killed midway (SIGKILL)'
+    log_in barbara substitute-me
+    sees ada presence user=barbara online=true reason=login
+    sees alan presence user=barbara online=true reason=login
+    sees grace presence user=barbara online=true reason=login
+    type_line barbara 'download tape'
+    sees_progress barbara
+    kill_client alan
+    leaves alan 137
+    sees ada presence user=alan online=false reason=lost
+    sees grace presence user=alan online=false reason=lost
+    sees barbara presence user=alan online=false reason=lost
+    sees barbara ok command=download file=tape complete=true sources~ada
+    same_tape barbara
+    type_line barbara 'logout'
+    sees barbara ok command=logout
+    sees barbara disconnected reason=logout
+    leaves barbara 0
+    sees ada presence user=barbara online=false reason=logout
+    sees grace presence user=barbara online=false reason=logout
+    log_in alan halting-problem
+    sees ada presence user=alan online=true reason=login
+    sees grace presence user=alan online=true reason=login
+
     heading "At Grace's place someone guesses Edsger's password; three wrong ones lock the account"
     type_line grace 'logout'
     sees grace ok command=logout
@@ -211,12 +279,17 @@ log_in() {
     sees "$1" login user="$1"
 }
 
+# The copy of $1 must be the same as Ada's, byte for byte.
+same_tape() {
+    cmp -s "$home/files/ada/tape" "$home/files/$1/tape" || fail "The tape that $1 has fetched is not Ada's."
+}
+
 heading() {
     step=$((step + 1))
     show_heading "$step. $1"
 }
 
-# Where someone sits: three places, the third for whoever comes after Grace.
+# Where someone sits: four places, the third also for whoever comes after Grace.
 seat_of() {
     case $1 in
         ada) seat=1 ;;
@@ -242,6 +315,10 @@ words() {
     field command; local command=$REPLY
     field state; local state=$REPLY
     field sent_at; local sent_at=$REPLY
+    field file; local file=$REPLY
+    field chunks; local chunks=$REPLY
+    field path; local path=$REPLY
+    field sources; local sources=$REPLY
     field event; name=$REPLY
     case $name/$command$reason$state$offline in
         login/*) REPLY="* You are logged in as $user." ;;
@@ -251,6 +328,10 @@ words() {
         broadcast/*) REPLY="<$from to all> $text" ;;
         presence/login) REPLY="* $user came online." ;;
         presence/logout) REPLY="* $user logged out." ;;
+        presence/lost) REPLY="* $user lost the connection." ;;
+        private-opened/*) REPLY="* A private connection with $user stands. 'private $user <text>' uses it." ;;
+        private/*) REPLY="<$from in private> $text" ;;
+        private-closed/stopped) REPLY="* The private connection with $user is closed." ;;
         disconnected/logout) REPLY='* You are logged out.' ;;
         disconnected/shutdown) REPLY='* The server was stopped.' ;;
         error/*) REPLY="$command failed: $text" ;;
@@ -264,6 +345,11 @@ words() {
         ok/whoelse) REPLY="online: $users" ;;
         ok/block) REPLY="$user is blocked" ;;
         ok/unblock) REPLY="$user is not blocked any more" ;;
+        ok/startprivate) REPLY="you can talk to $user in private" ;;
+        ok/private) REPLY="delivered to $to in private" ;;
+        ok/stopprivate) REPLY="the private connection with $user is closed" ;;
+        ok/register) REPLY="$file is registered: 6.0 MiB in $chunks chunks" ;;
+        ok/download) REPLY="$file is complete: ${path:-…} 6.0 MiB from $sources" ;;
         ok/logout) REPLY='goodbye' ;;
         *) REPLY=$line ;;
     esac

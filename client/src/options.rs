@@ -149,7 +149,10 @@ pub fn help() -> String {
          At the prompt, 'help' lists the commands.\n\n\
          The keys of servers are kept in the file known_hosts in the configuration directory, which\n\
          PARLOUR_CONFIG_DIR can name. A server on this machine is trusted at first sight; any other one is\n\
-         trusted when you say so. A key that has changed is always refused.\n\n\
+         trusted when you say so. A key that has changed is always refused. The keys of other users are kept\n\
+         beside it in known_peers; 'startprivate' refuses one that has changed until 'trust' accepts it.\n\n\
+         What 'register' and 'download' remember lies in .parlour in the directory of --dir, for each user apart.\n\
+         Limits take K, M or G behind the number, powers of 1024.\n\n\
          Exit codes: 0 logged out, 1 connection failed or lost, 2 wrong usage, 3 login refused,\n\
          4 logged out for inactivity, 5 the server could not prove who it is.\n\n\
          Example: parlour --user ada 127.0.0.1 8080";

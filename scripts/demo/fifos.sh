@@ -39,9 +39,14 @@ sit_down() {
     if [ "$2" = plain ]; then face=--plain; fi
     rm -f "$in" "$out"
     mkfifo "$in" "$out"
+    client_options "$1"
     (
         close_descriptors
-        exec "$client_bin" "$face" 127.0.0.1 "$port" <"$in" >"$out" 2>>"$home/$seat.err"
+        cd "$home" || exit
+        # Each place is a computer of its own, with a key of its own.
+        export PARLOUR_CONFIG_DIR=$home/config/$seat
+        # shellcheck disable=SC2086  # several words
+        exec "$client_bin" "$face" $REPLY 127.0.0.1 "$port" <"$in" >"$out" 2>>"$home/$seat.err"
     ) &
     pids[seat]=$!
     # Each waits for the other end, in this order.
@@ -63,14 +68,28 @@ sees() {
     local name=$1 event=$2 line wanted
     seat_of "$name"
     shift 2
-    await_line "2$seat" || fail "$name should see the event '$event' ($*), but $REPLY."
-    line=$REPLY
+    # How often the progress of a transfer is told depends on the machine.
+    while
+        await_line "2$seat" || fail "$name should see the event '$event' ($*), but $REPLY."
+        line=$REPLY
+        holds "$line" event=progress
+    do :; done
     for wanted in "event=$event" "$@"; do
         holds "$line" "$wanted" ||
             fail "$name should see the event '$event' ($*), but saw $line"
     done
     words "$line"
     show "$name" "$REPLY"
+}
+
+sees_progress() {
+    local line
+    seat_of "$1"
+    await_line "2$seat" || fail "$1 should see how far the download is, but $REPLY."
+    line=$REPLY
+    holds "$line" event=progress || fail "$1 should see how far the download is, but saw $line"
+    field have; local have=$REPLY
+    field total; show "$1" "$have of $REPLY chunks"
 }
 
 # Whether the JSON line $1 has the field and value of $2.
@@ -89,7 +108,8 @@ leaves() {
     seat_of "$1"
     # Only the client holds the other end, so the end of its output is its own.
     await_end "$1" "2$seat"
-    wait "${pids[seat]}" || code=$?
+    # bash has something to say about a process that was killed.
+    { wait "${pids[seat]}" || code=$?; } 2>/dev/null
     unset "pids[seat]"
     eval "exec 1$seat>&- 2$seat<&-"
     [ "$code" = "$2" ] || fail "The client of $1 should end with exit code $2, but ended with $code."
@@ -126,6 +146,19 @@ reads() {
     # shellcheck disable=SC2053  # a pattern is what it is
     [[ $line == $2 ]] || fail "$1 should read '$2', but read '$line'."
     show "$1" "$line"
+}
+
+kill_client() {
+    seat_of "$1"
+    kill -KILL "${pids[seat]}"
+}
+
+freeze_server() {
+    kill -STOP "${pids[0]}"
+}
+
+thaw_server() {
+    kill -CONT "${pids[0]}"
 }
 
 stop_server() {
@@ -187,6 +220,8 @@ close_stage() {
     close_descriptors
     for pid in ${pids[@]+"${pids[@]}"}; do
         kill -TERM "$pid" 2>/dev/null || true
+        # One that was frozen must hear it.
+        kill -CONT "$pid" 2>/dev/null || true
     done
     for pid in ${pids[@]+"${pids[@]}"}; do
         while kill -0 "$pid" 2>/dev/null; do

@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2154  # the variables are demo.sh's
 #
-# The stage of the scene on real screens: the server's log and three terminals in a tmux of its own, typed into
+# The stage of the scene on real screens: the server's log and four terminals in a tmux of its own, typed into
 # with send-keys and read with capture-pane. A screen tells nobody that it changed, so it is looked at ten
 # times a second.
 
@@ -8,7 +8,7 @@
 pace_s=0
 driver_pid=
 # How many characters of each screen, without white space, the scene is through with.
-seen_len=(0 0 0 0)
+seen_len=(0 0 0 0 0)
 
 run_stage() {
     command -v tmux >/dev/null || fail 'tmux is not installed. Without --tmux this script does not need it.'
@@ -67,15 +67,17 @@ END
     tm set-option -g status-right ''
     socket_path=$(tm display-message -p '#{socket_path}')
     local seat name
-    for name in ada alan grace; do
-        tm split-window -c "$home" "exec bash --noprofile --rcfile '$home/shellrc' -i"
-        tm select-layout tiled
+    for name in ada alan grace barbara; do
         seat_of "$name"
+        # Each place is a computer of its own, with a key of its own.
+        tm split-window -c "$home" \
+            "PARLOUR_CONFIG_DIR='$home/config/$seat' exec bash --noprofile --rcfile '$home/shellrc' -i"
+        tm select-layout tiled
         tm select-pane -t "$seat" -T "$name"
     done
     tm select-pane -t 0 -T 'the server and its log'
     read_port
-    for name in ada alan grace; do
+    for name in ada alan grace barbara; do
         seat_of "$name"
         await_on_screen "$seat" '(0) $' || fail "No shell came up for $name."
     done
@@ -95,7 +97,8 @@ read_port() {
 sit_down() {
     seat_of "$1"
     tm select-pane -t "$seat" -T "$1"
-    press "$seat" "parlour 127.0.0.1 $port"
+    client_options "$1"
+    press "$seat" "parlour $REPLY 127.0.0.1 $port"
     await_on_screen "$seat" 'Username:' || fail "$1 should be asked for the username."
 }
 
@@ -128,6 +131,11 @@ sees() {
     await_on_screen "$seat" "$REPLY" || fail "$name should see '$REPLY' within $deadline_s s."
 }
 
+sees_progress() {
+    seat_of "$1"
+    await_on_screen "$seat" 'of 48 chunks,' || fail "$1 should see how far the download is."
+}
+
 leaves() {
     seat_of "$1"
     await_on_screen "$seat" "($2) \$" || fail "The client of $1 should end with exit code $2."
@@ -136,6 +144,23 @@ leaves() {
 # Every face on this stage shows who wrote a line.
 check_plain_face() { :; }
 
+kill_client() {
+    local shell
+    seat_of "$1"
+    shell=$(tm display-message -p -t "$seat" '#{pane_pid}')
+    kill -KILL "$(pgrep -P "$shell")"
+}
+
+freeze_server() {
+    sleep "$pace_s"
+    kill -STOP "$(cat "$home/server.pid")"
+}
+
+thaw_server() {
+    sleep "$pace_s"
+    kill -CONT "$(cat "$home/server.pid")"
+}
+
 stop_server() {
     sleep "$pace_s"
     kill -TERM "$(cat "$home/server.pid")"
@@ -143,7 +168,8 @@ stop_server() {
 
 server_ends() {
     local tries=0
-    until [ "$(tm display-message -p -t 0 '#{pane_dead}')" = 1 ]; do
+    # The pane is dead before its status is known.
+    until [ -n "$(tm display-message -p -t 0 '#{pane_dead_status}#{pane_dead_signal}')" ]; do
         tries=$((tries + 1))
         [ "$tries" -lt $((deadline_s * 10)) ] || fail "The server should have ended within $deadline_s s."
         sleep 0.1
@@ -204,7 +230,7 @@ press() {
 
 print_screens() {
     local pane
-    for pane in 0 1 2 3; do
+    for pane in 0 1 2 3 4; do
         printf '\n===== %s =====\n' "$(tm display-message -p -t "$pane" '#{pane_title}')"
         # The empty lines at the end go.
         printf '%s\n' "$(tm capture-pane -p -S - -t "$pane")"
@@ -224,7 +250,11 @@ close_stage() {
 # The end of tmux hangs up on all that runs in it. The server takes that for a call to read its accounts again,
 # so it is ended by itself; its process may be another than when this script started it first.
 end_screens() {
-    if [ -s "$home/server.pid" ]; then kill -TERM "$(cat "$home/server.pid")" 2>/dev/null || true; fi
+    if [ -s "$home/server.pid" ]; then
+        kill -TERM "$(cat "$home/server.pid")" 2>/dev/null || true
+        # If it was frozen, it must hear that.
+        kill -CONT "$(cat "$home/server.pid")" 2>/dev/null || true
+    fi
     tm kill-server 2>/dev/null || true
 }
 

@@ -36,7 +36,6 @@ pub(crate) enum What {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum News {
     None,
-    Login,
     Letter(u64, Result<Option<MessageState>, ErrorCode>, Option<protocol::MessageId>),
     Blocked(Username, u64),
     UnblockAnswered(Username),
@@ -86,7 +85,7 @@ impl Diary {
                 if std::mem::replace(&mut self.online, true) {
                     return Err("the log-in came twice".to_owned());
                 }
-                News::Login
+                News::None
             }
             Event::Disconnected { .. } => {
                 self.disconnected = true;

@@ -15,8 +15,6 @@ pub(crate) struct Judge {
     names: BTreeSet<Username>,
     letters: BTreeMap<u64, Letter>,
     last_token: u64,
-    /// Clients that have logged in, with their place in the order of log-ins.
-    logins: BTreeMap<u32, u64>,
     /// `(by, user)`: `by` was told that his block stands, and has not typed `unblock` since.
     blocks: BTreeSet<(Username, Username)>,
     /// `(by, user)`: when `by` last typed `unblock`, and how many of those have not been answered.
@@ -56,7 +54,8 @@ pub(crate) struct Shown<'a> {
 #[derive(Debug)]
 pub(crate) struct Memory {
     shown: BTreeSet<u64>,
-    last_shown: BTreeMap<Username, (u64, u64)>,
+    /// By the client that sent it: the last message.
+    last_shown: BTreeMap<u32, u64>,
 }
 
 impl Memory {
@@ -81,12 +80,6 @@ impl Judge {
 
     pub(crate) fn is_known(&self, name: &str) -> bool {
         self.names.contains(name)
-    }
-
-    /// A client has logged in.
-    pub(crate) fn logged_in(&mut self, rig: u32) {
-        let place = self.logins.len() as u64;
-        self.logins.insert(rig, place);
     }
 
     /// The number and the text of a new message; `filler` stands behind the number.
@@ -199,11 +192,11 @@ impl Judge {
             return self.fail(format!("message #{token} {wrong}, to {}", person.name));
         }
         if !shown.is_broadcast && !letter.late {
-            let place = (self.logins.get(&letter.rig).copied().unwrap_or_default(), token);
-            let last = memory.last_shown.insert(shown.from.clone(), place);
-            let overall = person.last_shown.entry(shown.from.clone()).or_default();
-            *overall = place.max(*overall);
-            if let Some((_, before)) = last.filter(|&last| last > place) {
+            // Of one client: another one of the same user may write while the first is cut off and comes back.
+            let last = memory.last_shown.insert(letter.rig, token);
+            let overall = person.last_shown.entry(letter.rig).or_default();
+            *overall = token.max(*overall);
+            if let Some(before) = last.filter(|&last| last > token) {
                 let (from, to) = (shown.from, &person.name);
                 return self.fail(format!("message #{token} of {from} came to {to} behind #{before}"));
             }

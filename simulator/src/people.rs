@@ -28,8 +28,8 @@ pub(crate) struct Person {
     pub(crate) seen: Seen,
     /// The same by the numbers in the texts.
     pub(crate) shown: BTreeSet<u64>,
-    /// By sender: the place of the last message that was shown.
-    pub(crate) last_shown: BTreeMap<Username, (u64, u64)>,
+    /// By the client that sent it: the last message that was shown.
+    pub(crate) last_shown: BTreeMap<u32, u64>,
     /// Clients that run.
     pub(crate) rigs: usize,
 }

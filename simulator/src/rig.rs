@@ -297,7 +297,6 @@ impl Rig {
         match self.diary.shown(event) {
             Err(wrong) => judge.fail(format!("client {}: {wrong}", self.id)),
             Ok(News::None) => {}
-            Ok(News::Login) => judge.logged_in(self.id),
             Ok(News::Letter(token, outcome, id)) => judge.ended(token, outcome, id),
             Ok(News::Blocked(user, step)) => judge.blocked(&person.name, &user, step),
             Ok(News::UnblockAnswered(user)) => judge.unblock_answered(&person.name, &user),

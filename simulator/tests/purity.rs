@@ -36,6 +36,10 @@ fn check(folder: &Path) -> usize {
     let mut seen = 0;
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
+        // Tests may print, and ask the environment how long to take.
+        if path.file_stem().is_some_and(|stem| stem == "tests") {
+            continue;
+        }
         if path.is_dir() {
             // The one folder of `protocol` that pumps streams; its module says so.
             if !path.ends_with("protocol/src/transport") {

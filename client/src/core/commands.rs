@@ -1,16 +1,16 @@
 //! The commands of a user who is logged in: from his lines to requests, and from answers to events.
 
-use protocol::{ClientFrame, MessageId, ProtocolError, RequestId};
+use protocol::{ClientFrame, ErrorCode, MessageId, ProtocolError, RequestId};
 
 use super::{
-    Core, Event, LEAVING_TIME_MAX, Line, Outcome, Stage,
+    Core, Event, LEAVING_TIME_MAX, Line, NOT_SENT, Outcome, Stage,
     command::{self, Command, Mistake},
     requests::{Answer, Request, Unexpected},
 };
 
 impl Core {
     pub(super) fn run_commands(&mut self) {
-        while self.logout.is_none() && self.requests.has_room() {
+        while self.logout.is_none() && self.requests.has_room() && self.peers.has_room() {
             let Some(line) = self.lines.pop_front() else { break };
             self.count += 1;
             let parsed = match &line {
@@ -81,8 +81,8 @@ impl Core {
                 self.ask(asker, Request::BlockList { users }, |request| ClientFrame::BlockList { request });
             }
             Command::StartPrivate { user } => self.peers.start_private(number, "startprivate", user),
-            Command::Private { to, text } => self.peers.private(number, to, text),
-            Command::StopPrivate { user } => self.peers.stop_private(number, user),
+            Command::Private { to, text } => self.peers.private(number, to, text, self.now.mono),
+            Command::StopPrivate { user } => self.peers.stop_private(number, user, self.now.mono),
             Command::Again => self.peers.again(number),
             Command::Trust { user } => self.peers.trust(number, user),
             Command::File(command) => self.run_file(number, command),
@@ -116,6 +116,11 @@ impl Core {
         let id = self.requests.next_id();
         let frame = frame(id).encode();
         let is_there = matches!(self.stage, Stage::Online { is_ready: true, .. } | Stage::Leaving { .. });
+        let is_there = is_there && self.link.is_some();
+        if let (false, Some(number), true) = (is_there, number, self.is_away_for_long()) {
+            let (command, code) = (request.command().to_owned(), ErrorCode::NotConnected);
+            return self.show(Event::Error { number, command, code, text: NOT_SENT.to_owned() });
+        }
         let link = self.link.as_mut().filter(|_| is_there);
         self.requests.open(id, (number, request), frame.clone(), link.is_some());
         match link {

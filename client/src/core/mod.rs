@@ -683,9 +683,11 @@ impl Core {
 
     /// The end of a session: every command still gets its answer.
     fn finish(&mut self, reason: DisconnectReason, code: u8) {
+        // What the parts have to say comes before the end.
+        self.pump();
         self.away = None;
         self.abandon();
-        if let Some(number) = self.logout.take().filter(|_| matches!(self.stage, Stage::Online { .. })) {
+        if let Some(number) = self.logout.take().filter(|_| !matches!(self.stage, Stage::Leaving { .. })) {
             self.show(Event::Error {
                 number,
                 command: "logout".to_owned(),
@@ -729,7 +731,9 @@ impl Core {
         self.answer_abandoned(commands);
         for request in others {
             match request {
-                Request::Peers(ask) => self.peers.refused(ask, ErrorCode::NotConnected, NOT_SENT),
+                Request::Peers(ask) => {
+                    self.peers.refused(ask, ErrorCode::NotConnected, NOT_SENT, self.now.mono);
+                }
                 Request::Files { ask, .. } => self.files.answered(ask, ServerAnswer::Lost, self.now.mono),
                 _ => {}
             }

@@ -8,7 +8,7 @@ use protocol::{
 };
 
 use super::{
-    Core, Effect, Event, LinkId, PeerInput,
+    Core, Effect, Event, LinkId, PeerInput, Stage,
     commands::unexpected,
     files::ServerAnswer,
     peers::{self, Ask, Tell},
@@ -60,7 +60,8 @@ impl Core {
 
     /// Carries out what the parts ask of each other, of the server and of the shell.
     pub(super) fn pump(&mut self) {
-        loop {
+        // After the exit there is nobody left to do it.
+        while !matches!(self.stage, Stage::Over) {
             if let Some(output) = self.peers.poll_output() {
                 self.peers_want(output);
             } else if let Some(output) = self.files.poll_output() {
@@ -138,7 +139,7 @@ impl Core {
         text: &str,
     ) -> Result<(), ProtocolError> {
         match self.requests.take(request).map_err(unexpected)? {
-            Request::Peers(ask) => self.peers.refused(ask, code, text),
+            Request::Peers(ask) => self.peers.refused(ask, code, text, self.now.mono),
             Request::Files { ask, .. } => {
                 let text = text.to_owned();
                 self.files.answered(ask, ServerAnswer::Refused { code, text }, self.now.mono);
@@ -150,7 +151,7 @@ impl Core {
 
     fn ask_for_peers(&mut self, ask: Ask) {
         if self.away.is_some() {
-            return self.peers.refused(ask, ErrorCode::NotConnected, super::NOT_SENT);
+            return self.peers.refused(ask, ErrorCode::NotConnected, super::NOT_SENT, self.now.mono);
         }
         self.ask(None, Request::Peers(ask.clone()), |request| match ask {
             Ask::Invite { user, purpose } => ClientFrame::Invite { request, user, purpose },

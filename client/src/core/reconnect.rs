@@ -119,6 +119,11 @@ impl Core {
         self.finish(DisconnectReason::Logout, exit::LOGGED_OUT);
     }
 
+    /// Whether commands wait for the connection no longer.
+    pub(super) fn is_away_for_long(&self) -> bool {
+        self.away.as_ref().is_some_and(|away| away.has_abandoned)
+    }
+
     /// Says once that what was typed waits.
     pub(super) fn tell_waiting(&mut self) {
         let Some(away) = self.away.as_mut().filter(|away| !away.has_told) else { return };

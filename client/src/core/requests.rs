@@ -237,7 +237,7 @@ impl Request {
         }
     }
 
-    fn command(&self) -> &'static str {
+    pub(super) fn command(&self) -> &'static str {
         match self {
             Self::Message { .. } => "message",
             Self::Broadcast => "broadcast",

@@ -170,20 +170,20 @@ impl RunLoop {
 
     /// Carries out what the core asks for and sends what it has to send; the exit code when it is over.
     fn carry_out(&mut self) -> io::Result<Option<u8>> {
-        while let Some(effect) = self.core.poll_output() {
-            if let Some(code) = self.carry_out_one(effect)? {
-                return Ok(Some(code));
+        loop {
+            // Before the user is told of it, so that what he does next finds it done.
+            self.send_all();
+            while let Some(effect) = self.core.poll_output() {
+                if let Some(code) = self.carry_out_one(effect)? {
+                    return Ok(Some(code));
+                }
             }
+            self.send_all();
+            // What has left may be the reason for more: a link to close, a block to read.
             if self.core.is_drained() {
-                // What has left may be the reason for more.
-                self.send();
-                let now = self.now();
-                self.peers.send(&mut self.core, now);
+                break;
             }
         }
-        self.send();
-        let now = self.now();
-        self.peers.send(&mut self.core, now);
         self.output.draw(self.core.prompt())?;
         Ok(None)
     }
@@ -241,6 +241,12 @@ impl RunLoop {
         let address = self.route.addresses.first().map_or_else(String::new, ToString::to_string);
         let reason = format!("cannot connect to {address}: {reason}");
         self.core.handle_input(self.now(), Input::DialFailed(&reason));
+    }
+
+    fn send_all(&mut self) {
+        self.send();
+        let now = self.now();
+        self.peers.send(&mut self.core, now);
     }
 
     fn send(&mut self) {

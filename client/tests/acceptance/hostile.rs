@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 
-use crate::harness::{Client, PATIENCE, Server, kind};
+use crate::harness::{Client, PATIENCE, Server, kind, noise};
 
 /// A bare connection to the server that fails a test rather than hang it.
 fn connect(server: &Server) -> TcpStream {
@@ -29,24 +29,12 @@ fn assert_serving(server: &Server) {
     assert_eq!(bob.expect("message")["text"], "still there?");
 }
 
-/// Bytes without a pattern, but the same in every run (xorshift).
-fn noise(count: usize) -> Vec<u8> {
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    let next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_be_bytes()[0]
-    };
-    std::iter::repeat_with(next).take(count).collect()
-}
-
 #[test]
 fn garbage_on_the_port_harms_nobody() {
     for server in [Server::plain(), Server::usual()] {
         let mut held = Vec::new();
         for size in [1, 3, 5, 17, 1_000, 100_000, 1_000_000] {
-            held.push(throw(&server, &noise(size)));
+            held.push(throw(&server, &noise(1, size)));
         }
         for line in [
             "GET / HTTP/1.1\r\nHost: parlour\r\n\r\n",

@@ -3,7 +3,7 @@
 //!
 //! Rows 46, 49 (for servers) and 50 of the threat list.
 
-mod middleman;
+pub(crate) mod middleman;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

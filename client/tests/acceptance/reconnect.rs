@@ -3,18 +3,15 @@
 //! Threats: 34 (killed anywhere), 39 (lost acknowledgement, resend), 42 (everybody comes back at once), as far as
 //! one server and a few clients show them.
 
-use std::net::TcpListener;
 use std::path::Path;
 
 use tempfile::TempDir;
 
-use crate::harness::{Client, Server, ServerSetup, kind};
+use crate::harness::{Client, Server, ServerSetup, kind, own_address};
 
 /// A loopback address of this test's own, so that the port is free again after its server.
 fn address(number: u8) -> String {
-    // Linux has all of 127.0.0.0/8; elsewhere the port is only very likely to be free.
-    let own = format!("127.84.0.{number}");
-    if TcpListener::bind((own.as_str(), 0)).is_ok() { own } else { "127.0.0.1".to_owned() }
+    own_address(84, number)
 }
 
 fn server_at(bind: &str, port: u16, data_dir: &Path) -> Server {

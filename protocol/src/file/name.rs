@@ -22,7 +22,7 @@ pub enum FileNameError {
     /// Nothing there.
     #[error("a file name has at least one character")]
     Empty,
-    /// Over [`NAME_LEN_MAX`].
+    /// More than the common file systems take.
     #[error("a file name has at most {NAME_LEN_MAX} bytes")]
     TooLong,
     /// It names something in another directory, or the directory itself.

@@ -138,7 +138,7 @@ impl Hub {
         match frame {
             ClientFrame::Broadcast { .. } => 1 + online / 16,
             ClientFrame::WhoElse { .. } | ClientFrame::WhoElseSince { .. } => 1 + online / 64,
-            _ => 1,
+            frame => self.files.work_of(frame),
         }
     }
 }

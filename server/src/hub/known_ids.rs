@@ -49,8 +49,8 @@ pub(super) enum Fate {
         recipients: u64,
         blocked: bool,
     },
-    /// It was not taken. Whoever did not hear that and sends it again may have sent others since, so it is not taken
-    /// later either. A restart forgets this.
+    /// Nothing was done. A resend, whose sender may never have seen that, must not come behind what he sent since.
+    /// A restart forgets this.
     Refused(ErrorCode),
 }
 

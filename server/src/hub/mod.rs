@@ -395,8 +395,10 @@ impl Hub {
     fn command(&mut self, conn: ConnId, frame: ClientFrame<'_>) {
         let Some(user) = self.user(conn) else { return };
         // A broadcast costs more the more people it reaches.
-        let reached = if let ClientFrame::Broadcast { .. } = frame { self.presence.count() } else { 0 };
-        self.note_activity(conn, 1 + reached as u64 / 256);
+        let is_broadcast = matches!(frame, ClientFrame::Broadcast { .. });
+        let online = self.presence.count() as u64;
+        let cost = if is_broadcast { 1 + online / 256 } else { self.files.work_of(&frame) };
+        self.note_activity(conn, cost);
         let asker = |request: RequestId| Asker { user: &user, waiter: Waiter { conn, request } };
         let Self { now, limits, random, accounts, sessions, presence, blocks, post, .. } = self;
         let Self { tickets, relays, files, ledger, .. } = self;

@@ -36,7 +36,11 @@ impl Hub {
                 desk.sessions.charge(conn, 1);
                 relays.hang_up(desk, conn, ticket);
             }
-            ClientFrame::Have { file, held } => files.have(desk, (&user, conn), file, held),
+            ClientFrame::Have { file, held } => {
+                let cost = files.work_of(&frame);
+                desk.sessions.charge(conn, cost);
+                files.have(desk, (&user, conn), file, held);
+            }
             _ => {}
         }
     }

@@ -218,8 +218,12 @@ fn holders_are_shown_while_they_are_online_whoever_blocks_whom() {
     rig.heard(bo);
     assert_eq!(search(&mut rig, bo, "a.bin"), ["bo: 9"]);
     let ada = rig.log_in("ada");
+    rig.settle(true);
     rig.heard(bo);
-    assert_eq!(search(&mut rig, bo, "a.bin"), ["ada: 0 1 2 3 4 5 6 7 8 9", "bo: 9"], "kept");
+    assert_eq!(search(&mut rig, bo, "a.bin"), ["bo: 9"], "she may be at another computer");
+    have(&mut rig, ada, FILE, &set(10, 0..10));
+    assert!(rig.settle(true).is_empty(), "the store knows it");
+    assert_eq!(search(&mut rig, bo, "a.bin"), ["ada: 0 1 2 3 4 5 6 7 8 9", "bo: 9"]);
     have(&mut rig, bo, FILE, &set(10, []));
     assert_eq!(search(&mut rig, ada, "a.bin"), ["ada: 0 1 2 3 4 5 6 7 8 9"], "none is no holder");
     have(&mut rig, ada, FILE, &set(10, []));
@@ -285,6 +289,26 @@ fn nobody_fills_the_servers_memory_with_what_he_says_he_holds() {
     have(&mut rig, ada, FileId([2; 32]), &set(4_096, []));
     have(&mut rig, ada, FileId([1; 32]), &scattered);
     assert_eq!(search(&mut rig, grace, "a")[0].split(' ').count(), 2_049, "there is room again");
+}
+
+#[test]
+fn who_has_the_server_look_at_many_chunks_is_read_more_slowly() {
+    let mut rig = Rig::new(Limits { commands_burst: 500, commands_per_second: 100, ..Limits::default() });
+    let ada = rig.log_in("ada");
+    rig.settle(true);
+    register(&mut rig, ada, "a", FILE, 65_536);
+    for _ in 0..10 {
+        rig.throw(ada, ClientFrame::Have { file: FILE, held: &set(65_536, [1]) }.encode().as_bytes());
+        rig.pass(Duration::ZERO);
+    }
+    let whoelse = ClientFrame::WhoElse { request: RequestId(5) };
+    assert!(rig.say(ada, &whoelse).is_empty(), "what was asked before costs more than the allowance");
+    let mut heard = Vec::new();
+    for _ in 0..20 {
+        rig.pass(Duration::from_millis(100));
+        heard.extend(rig.heard(ada));
+    }
+    assert_eq!(heard, ["users 5 0"], "and nothing is lost");
 }
 
 #[test]
@@ -415,6 +439,9 @@ fn a_restart_forgets_nothing_and_damage_is_left_out() {
     );
     let (ada, grace) = (rig.log_in("ada"), rig.log_in("grace"));
     rig.heard(ada);
+    assert_eq!(search(&mut rig, ada, "b"), [] as [&str; 0], "who was not asked yet");
+    have(&mut rig, ada, FILE, &set(10, 0..10));
+    have(&mut rig, grace, FILE, &set(10, [4]));
     let is_new = |operation: &StoreOperation| !matches!(operation, StoreOperation::LastSeen { .. });
     assert!(!rig.settle(true).iter().any(is_new), "nothing of it is written again");
     assert_eq!(search(&mut rig, ada, "b"), ["ada: 0 1 2 3 4 5 6 7 8 9", "grace: 4"]);
@@ -433,7 +460,7 @@ fn what_clients_say_by_themselves_is_no_activity_of_their_users() {
     let mut heard = BTreeSet::new();
     for n in 0..40 {
         heard.extend(have(&mut rig, ada, FILE, &set(10, 0..n % 10)));
-        rig.pass(Duration::from_millis(1_000));
+        rig.pass(Duration::from_secs(1));
     }
     assert!(heard.iter().any(|body| body.starts_with("goodbye timeout")), "{heard:?}");
 }

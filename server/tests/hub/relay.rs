@@ -285,7 +285,7 @@ fn relayed_bytes_do_not_make_a_reader_look_slow_nor_a_sender_look_fast() {
     let limits = Limits { commands_burst: 10, commands_per_second: 10, ..Limits::default() };
     let mut relay = Relay::open(limits.clone());
     let (ada, grace) = (relay.ada, relay.grace);
-    relay.rig.pass(Duration::from_millis(1_000));
+    relay.rig.pass(Duration::from_secs(1));
     relay.taken(ada);
     relay.taken(grace);
     for _ in 0..16 {
@@ -449,7 +449,7 @@ fn a_relay_that_carries_nothing_ends() {
     let (ada, grace) = (relay.ada, relay.grace);
     let alive = |relay: &mut Relay, ms: u64| {
         for _ in 0..ms / 1_000 {
-            relay.rig.pass(Duration::from_millis(1_000));
+            relay.rig.pass(Duration::from_secs(1));
             for conn in [ada, grace] {
                 relay.rig.throw(conn, ClientFrame::Pong.encode().as_bytes());
             }
@@ -471,7 +471,7 @@ fn relayed_bytes_are_no_activity_of_the_user() {
     let (ada, grace) = (relay.ada, relay.grace);
     let mut heard = Vec::new();
     for _ in 0..40 {
-        relay.rig.pass(Duration::from_millis(1_000));
+        relay.rig.pass(Duration::from_secs(1));
         relay.carry(ada, b"x");
         heard.extend(relay.taken(ada).others);
         relay.taken(grace);

@@ -129,7 +129,7 @@ pub enum DiskJob {
 /// What the disk says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DiskReply {
-    /// A file of an earlier run is there, wholly or in part, and these chunks of it are right.
+    /// A file of an earlier run, and which chunks of it are there and right: perhaps none any more.
     Restored {
         /// The name it has, or will have.
         name: FileName,

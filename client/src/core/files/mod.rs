@@ -1,8 +1,8 @@
 //! Files: what this client offers, and what it fetches.
 //!
-//! [`Files`] is pure: it knows no server connection, no disk, and of a link no more than its number. After any
-//! input, [`Files::poll_output`] is called until it gives nothing more; [`Files::poll_timeout`] says when
-//! [`Files::handle_timeout`] is due.
+//! `Files` is pure: it knows no server connection, no disk, and of a link no more than its number. After any
+//! input, `Files::poll_output` is called until it gives nothing more; `Files::poll_timeout` says when
+//! `Files::handle_timeout` is due.
 //!
 //! # Reading order
 //!
@@ -248,6 +248,10 @@ impl Files {
     pub(in crate::core) fn disk(&mut self, reply: DiskReply, now: MonoMs) {
         let Base { out, shares, is_restored, .. } = self.at(now);
         match reply {
+            // The server may still think otherwise.
+            DiskReply::Restored { file, held, .. } if held.is_empty() => {
+                out.push(FilesOutput::Have { file, held });
+            }
             DiskReply::Restored { name, manifest, file, held, complete } => {
                 shares.offer(&name, file, &manifest, &held, complete, out);
             }

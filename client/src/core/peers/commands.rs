@@ -3,9 +3,9 @@
 //! Owns the answers to `startprivate`, `private`, `stopprivate`, `again` and `trust`. Must not know how a link
 //! comes to be.
 
-use protocol::{ErrorCode, PeerFrame, ProtocolError, Purpose, Username, limits::TEXT_LEN_MAX};
+use protocol::{ErrorCode, PeerFrame, ProtocolError, Purpose, Username, limits::TEXT_LEN_MAX, time::MonoMs};
 
-use super::{Ask, LinkId, Output, PeerEffect, Peers, State, Talk, Way, safety};
+use super::{Ask, LinkId, Output, PeerEffect, Peers, State, Talk, Way, safety, talk::UNHEARD_MAX};
 use crate::core::event::{Event, Outcome, PrivateEnd};
 
 /// A talk that is being opened.
@@ -17,8 +17,10 @@ pub(super) struct Opening {
     later: Vec<Later>,
 }
 
+/// A command that waits for those before it.
 #[derive(Debug)]
-enum Later {
+pub(super) enum Later {
+    Start { number: u64, word: &'static str },
     Say { number: u64, text: String },
     Stop { number: u64 },
 }
@@ -32,15 +34,27 @@ impl Peers {
         !self.opening.is_empty() || self.talks.values().any(|talk| !talk.is_quiet())
     }
 
+    /// Whether more may be typed: who says more than the other side confirms is slowed.
+    pub(in crate::core) fn has_room(&self) -> bool {
+        self.talks.values().all(Talk::has_room)
+            && self.opening.values().all(|opening| opening.later.len() < UNHEARD_MAX)
+    }
+
     pub(in crate::core) fn start_private(&mut self, number: u64, word: &'static str, user: Username) {
         if self.is_me(number, word, &user) {
             return;
+        }
+        if let Some(later) = self.stopping(&user) {
+            return later.push(Later::Start { number, word });
         }
         if self.talks.contains_key(&user) {
             let text = "There is a private connection with that user already; 'private' uses it.";
             return self.error(number, word, ErrorCode::PrivateExists, text);
         }
         let opening = self.opening.entry(user.clone()).or_default();
+        if opening.later.iter().any(|later| matches!(later, Later::Stop { .. })) {
+            return opening.later.push(Later::Start { number, word });
+        }
         opening.numbers.push((number, word));
         if opening.numbers.len() == 1 {
             self.outputs.push_back(Output::Ask(Ask::Invite { user, purpose: Purpose::Talk }));
@@ -56,12 +70,15 @@ impl Peers {
         self.error(number, "again", ErrorCode::NoPrivate, text);
     }
 
-    pub(in crate::core) fn private(&mut self, number: u64, user: Username, text: String) {
+    pub(in crate::core) fn private(&mut self, number: u64, user: Username, text: String, now: MonoMs) {
         if self.is_me(number, SAY, &user) {
             return;
         }
         if let Some(opening) = self.opening.get_mut(&user) {
             return opening.later.push(Later::Say { number, text });
+        }
+        if let Some(later) = self.stopping(&user) {
+            return later.push(Later::Say { number, text });
         }
         let Some(talk) = self.talks.get_mut(&user) else {
             return self.outputs.push_back(Output::Ask(Ask::Lookup { user, number, command: SAY }));
@@ -70,29 +87,27 @@ impl Peers {
             let text = "There is no text to send. Write something behind the name.";
             return self.error(number, SAY, ErrorCode::EmptyMessage, text);
         }
-        if !talk.has_room() {
-            let text = "Too many private messages are on their way to that user. Try again in a moment.";
-            return self.error(number, SAY, ErrorCode::Quota, text);
-        }
-        let said = talk.say(number, text.clone());
+        let said = talk.say(number, text.clone(), now);
         if let Some(link) = self.links.get_mut(&talk.link) {
             link.send(&PeerFrame::Private { number: said, text: &text });
         }
     }
 
-    pub(in crate::core) fn stop_private(&mut self, number: u64, user: Username) {
+    /// The talk ends when what was said before is confirmed.
+    pub(in crate::core) fn stop_private(&mut self, number: u64, user: Username, now: MonoMs) {
         if self.is_me(number, STOP, &user) {
             return;
         }
         if let Some(opening) = self.opening.get_mut(&user) {
             return opening.later.push(Later::Stop { number });
         }
-        if !self.talks.contains_key(&user) {
+        let Some(talk) = self.talks.get_mut(&user) else {
             return self.outputs.push_back(Output::Ask(Ask::Lookup { user, number, command: STOP }));
+        };
+        talk.later.push(Later::Stop { number });
+        if talk.is_quiet() {
+            self.hang_up(&user, now);
         }
-        self.say_to_all_links(&user, &PeerFrame::HangUp);
-        self.close_talk(&user, PrivateEnd::Stopped);
-        self.ok(number, Outcome::StopPrivate { user });
     }
 
     pub(in crate::core) fn trust(&mut self, number: u64, user: Username) {
@@ -105,9 +120,9 @@ impl Peers {
     }
 
     /// The server refuses what was asked.
-    pub(in crate::core) fn refused(&mut self, ask: Ask, code: ErrorCode, text: &str) {
+    pub(in crate::core) fn refused(&mut self, ask: Ask, code: ErrorCode, text: &str, now: MonoMs) {
         match ask {
-            Ask::Invite { user, purpose } => self.failed(&user, purpose, code, text),
+            Ask::Invite { user, purpose } => self.failed(&user, purpose, code, text, now),
             Ask::Lookup { number, command, .. } => self.error(number, command, code, text),
         }
     }
@@ -132,12 +147,10 @@ impl Peers {
         let mut left = Vec::new();
         for (_, opening) in std::mem::take(&mut self.opening) {
             left.extend(opening.numbers);
-            left.extend(opening.later.into_iter().map(|later| match later {
-                Later::Say { number, .. } => (number, SAY),
-                Later::Stop { number } => (number, STOP),
-            }));
+            left.extend(opening.later.iter().map(Later::command));
         }
         for (_, talk) in std::mem::take(&mut self.talks) {
+            left.extend(talk.later.iter().map(Later::command));
             left.extend(talk.unheard().map(|number| (number, SAY)));
         }
         left.sort_unstable();
@@ -145,7 +158,7 @@ impl Peers {
     }
 
     /// A link serves talk: whoever wanted it, the talk stands.
-    pub(super) fn talk_opened(&mut self, id: LinkId, user: &Username) {
+    pub(super) fn talk_opened(&mut self, id: LinkId, user: &Username, now: MonoMs) {
         let Some((me, link)) = self.me.clone().zip(self.links.get(&id)) else { return };
         let Some(key) = link.key else { return };
         let safety = safety::number((&me, self.key), (user, key));
@@ -162,16 +175,16 @@ impl Peers {
             let outcome = Outcome::StartPrivate { word, user: user.clone(), safety: safety.clone() };
             self.ok(number, outcome);
         }
-        self.do_later(user, opening.later);
+        self.do_later(user, opening.later, now);
     }
 
     /// The talk that was to be opened will not be.
-    pub(super) fn talk_refused(&mut self, user: &Username, code: ErrorCode, text: &str) {
+    pub(super) fn talk_refused(&mut self, user: &Username, code: ErrorCode, text: &str, now: MonoMs) {
         let Some(opening) = self.opening.remove(user) else { return };
         for (number, word) in opening.numbers {
             self.error(number, word, code, text);
         }
-        self.do_later(user, opening.later);
+        self.do_later(user, opening.later, now);
     }
 
     pub(super) fn private_came(&mut self, id: LinkId, number: u64, text: &str) -> Result<(), ProtocolError> {
@@ -188,21 +201,25 @@ impl Peers {
         Ok(())
     }
 
-    pub(super) fn private_heard(&mut self, id: LinkId, number: u64) {
+    pub(super) fn private_heard(&mut self, id: LinkId, number: u64, now: MonoMs) {
         let Some(user) = self.links.get(&id).and_then(|link| link.user.clone()) else { return };
         let Some(talk) = self.talks.get_mut(&user) else { return };
-        for command in talk.heard(number) {
+        let is_over = |talk: &Talk| talk.is_quiet() && !talk.later.is_empty();
+        for command in talk.heard(number, now) {
             self.ok(command, Outcome::Private { to: user.clone() });
+        }
+        if self.talks.get(&user).is_some_and(is_over) {
+            self.hang_up(&user, now);
         }
     }
 
-    pub(super) fn hung_up(&mut self, id: LinkId) {
+    pub(super) fn hung_up(&mut self, id: LinkId, now: MonoMs) {
         let Some(user) = self.links.get(&id).and_then(|link| link.user.clone()) else { return };
-        self.close_talk(&user, PrivateEnd::Stopped);
+        self.close_talk(&user, PrivateEnd::Stopped, now);
     }
 
     /// A link that may have served a talk is gone: the talk goes on over another, or ends.
-    pub(super) fn talk_link_gone(&mut self, id: LinkId, user: &Username, end: PrivateEnd) {
+    pub(super) fn talk_link_gone(&mut self, id: LinkId, user: &Username, end: PrivateEnd, now: MonoMs) {
         let other = self.link_with(user, |link| link.talks);
         let Some(talk) = self.talks.get_mut(user).filter(|talk| talk.link == id) else { return };
         if let Some((other, link)) = other.and_then(|other| Some((other, self.links.get_mut(&other)?))) {
@@ -212,11 +229,12 @@ impl Peers {
         if end == PrivateEnd::Lost {
             self.lost = Some(user.clone());
         }
-        self.close_talk(user, end);
+        self.close_talk(user, end, now);
     }
 
-    pub(super) fn close_talk(&mut self, user: &Username, reason: PrivateEnd) {
-        let Some(talk) = self.talks.remove(user) else { return };
+    pub(super) fn close_talk(&mut self, user: &Username, reason: PrivateEnd, now: MonoMs) {
+        let Some(mut talk) = self.talks.remove(user) else { return };
+        let mut later = std::mem::take(&mut talk.later).into_iter();
         for link in self.links.values_mut().filter(|link| link.user.as_ref() == Some(user)) {
             link.talks = false;
         }
@@ -225,13 +243,29 @@ impl Peers {
             self.error(number, SAY, ErrorCode::NotConfirmed, text);
         }
         self.show(Event::PrivateClosed { user: user.clone(), reason });
+        // However it ended: this is what the command wanted.
+        if let Some(first) = later.next() {
+            self.ok(first.command().0, Outcome::StopPrivate { user: user.clone() });
+        }
+        self.do_later(user, later, now);
     }
 
-    fn do_later(&mut self, user: &Username, later: Vec<Later>) {
+    fn hang_up(&mut self, user: &Username, now: MonoMs) {
+        self.say_to_all_links(user, &PeerFrame::HangUp);
+        self.close_talk(user, PrivateEnd::Stopped, now);
+    }
+
+    /// What waits for the end of a talk, if one is about to end.
+    fn stopping(&mut self, user: &Username) -> Option<&mut Vec<Later>> {
+        self.talks.get_mut(user).map(|talk| &mut talk.later).filter(|later| !later.is_empty())
+    }
+
+    fn do_later(&mut self, user: &Username, later: impl IntoIterator<Item = Later>, now: MonoMs) {
         for command in later {
             match command {
-                Later::Say { number, text } => self.private(number, user.clone(), text),
-                Later::Stop { number } => self.stop_private(number, user.clone()),
+                Later::Start { number, word } => self.start_private(number, word, user.clone()),
+                Later::Say { number, text } => self.private(number, user.clone(), text, now),
+                Later::Stop { number } => self.stop_private(number, user.clone(), now),
             }
         }
     }
@@ -261,5 +295,16 @@ impl Peers {
 
     fn show(&mut self, event: Event) {
         self.outputs.push_back(Output::Show(event));
+    }
+}
+
+impl Later {
+    /// Its number and word.
+    fn command(&self) -> (u64, &'static str) {
+        match *self {
+            Self::Start { number, word } => (number, word),
+            Self::Say { number, .. } => (number, SAY),
+            Self::Stop { number } => (number, STOP),
+        }
     }
 }

@@ -10,6 +10,8 @@ use protocol::{
     limits::PEER_FRAME_LEN_MAX_BEFORE_MEETING, time::MonoMs,
 };
 
+use super::early::Early;
+
 /// From the first byte to the end of the meeting.
 pub(super) const MEETING_TIME_MAX: Duration = Duration::from_secs(10);
 /// Silence after which the other side is asked whether it lives.
@@ -40,6 +42,8 @@ pub(super) struct PeerLink {
     pub(super) user: Option<Username>,
     /// The ticket that was shown over it and not answered yet, or that it was opened for.
     pub(super) ticket: Option<TicketId>,
+    /// Another that was shown, and that waits for the server's word.
+    pub(super) early: Option<Early>,
     pub(super) relay: Option<TicketId>,
     pub(super) talks: bool,
     pub(super) files: bool,
@@ -83,6 +87,7 @@ impl PeerLink {
             key: None,
             user: None,
             ticket: None,
+            early: None,
             relay: None,
             talks: false,
             files: false,

@@ -4,6 +4,8 @@
 //! about files are passed on unread.
 
 mod commands;
+mod early;
+mod interface;
 mod known;
 mod link;
 mod meeting;
@@ -21,11 +23,13 @@ use protocol::{
     time::MonoMs,
 };
 
+pub use interface::{LinkId, PeerEffect, PeerInput};
 pub use known::KnownPeers;
 pub use link::Way;
 pub use tickets::{TicketError, Tickets};
 
 use super::event::{Event, PrivateEnd};
+pub(super) use interface::{Ask, Output, Tell};
 use known::Judgement;
 use link::{PeerLink, Pulse};
 use meeting::{Attempt, Call, Phase};
@@ -35,163 +39,6 @@ use talk::Talk;
 const STRANGERS_MAX: usize = 32;
 /// Links in all.
 const LINKS_MAX: usize = 256;
-
-/// A connection to another client. The shell numbers them and never uses a number twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LinkId(pub u64);
-
-/// What the shell must do about links.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PeerEffect {
-    /// Connect to any of these addresses, whose owner must show that key; answered by [`PeerInput::Dialled`] or
-    /// [`PeerInput::Unreached`].
-    Dial {
-        /// Returned with the answer.
-        ticket: TicketId,
-        /// All at once.
-        addresses: Vec<SocketAddr>,
-        /// The key.
-        key: Fingerprint,
-    },
-    /// Whatever comes of dialling for that ticket is not needed any more; not answered.
-    StopDialling {
-        /// As in [`PeerEffect::Dial`].
-        ticket: TicketId,
-    },
-    /// The server carries bytes for that ticket from now on: agree on TLS over them. Answered like
-    /// [`PeerEffect::Dial`] by the side that starts, like an accepted connection by the other.
-    OpenRelay {
-        /// Names the relay.
-        ticket: TicketId,
-        /// The key that the other side must show.
-        key: Fingerprint,
-        /// Whether this side starts.
-        starts: bool,
-    },
-    /// Bytes came over a relay.
-    RelayReceived {
-        /// Names the relay.
-        ticket: TicketId,
-        /// In order.
-        bytes: Vec<u8>,
-    },
-    /// The relay is no more; what was opened over it is closed, and reported as such.
-    EndRelay {
-        /// Names the relay.
-        ticket: TicketId,
-    },
-    /// Close a link; it is not reported.
-    Close {
-        /// Which.
-        link: LinkId,
-    },
-    /// Keep a user's key, or forget it.
-    Remember {
-        /// Whose.
-        user: Username,
-        /// `None`: forget it.
-        key: Option<Fingerprint>,
-    },
-}
-
-/// What happened to links.
-#[derive(Debug)]
-pub enum PeerInput<'a> {
-    /// Others can reach this client there.
-    Listening(Vec<SocketAddr>),
-    /// Somebody connected; his handshake is under way.
-    Accepted {
-        /// The new link.
-        link: LinkId,
-        /// The relay over which he came, if he did.
-        relay: Option<TicketId>,
-    },
-    /// The handshake of an accepted link is done.
-    Secured {
-        /// Which.
-        link: LinkId,
-        /// What the other side has shown.
-        key: Fingerprint,
-    },
-    /// Answers [`PeerEffect::Dial`] or [`PeerEffect::OpenRelay`]: the handshake is done, the key is the right one.
-    Dialled {
-        /// Of the effect.
-        ticket: TicketId,
-        /// The new link.
-        link: LinkId,
-        /// The relay over which it goes, if it does.
-        relay: Option<TicketId>,
-    },
-    /// Answers [`PeerEffect::Dial`] or [`PeerEffect::OpenRelay`]: there is no way.
-    Unreached {
-        /// Of the effect.
-        ticket: TicketId,
-    },
-    /// Bytes came.
-    Received {
-        /// Over which link.
-        link: LinkId,
-        /// In order.
-        bytes: &'a [u8],
-    },
-    /// The other side closed, or the link broke.
-    Closed {
-        /// Which.
-        link: LinkId,
-    },
-    /// Bytes to be carried by the server; no more than [`super::Core::relay_room`] said.
-    RelaySend {
-        /// Names the relay.
-        ticket: TicketId,
-        /// In order.
-        bytes: &'a [u8],
-    },
-}
-
-/// What is asked of the server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Ask {
-    /// A ticket to meet that user.
-    Invite { user: Username, purpose: Purpose },
-    /// Whether that user is there, for a command which needs a talk that there is not.
-    Lookup { user: Username, number: u64, command: &'static str },
-}
-
-/// What the server is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Tell {
-    Reachable(Vec<SocketAddr>),
-    DialBack(TicketId),
-    Relay(TicketId),
-    RelayEnd(TicketId),
-}
-
-/// What comes out, in order.
-#[derive(Debug)]
-pub(super) enum Output {
-    Ask(Ask),
-    Tell(Tell),
-    Effect(PeerEffect),
-    Show(Event),
-    /// A link that serves files stands.
-    FilesLink {
-        link: LinkId,
-        user: Username,
-    },
-    /// There is no way to that user.
-    FilesFailed {
-        user: Username,
-    },
-    /// A link that served files is gone.
-    FilesGone {
-        link: LinkId,
-    },
-    /// Bytes have left, and so many of the files' still wait.
-    FilesDrained {
-        link: LinkId,
-        waiting_len: usize,
-    },
-}
 
 /// All links of this client.
 #[derive(Debug)]
@@ -316,7 +163,7 @@ impl Peers {
 
     /// This user has blocked that one.
     pub(super) fn blocked(&mut self, user: &Username, now: MonoMs) {
-        self.close_talk(user, PrivateEnd::Blocked);
+        self.close_talk(user, PrivateEnd::Blocked, now);
         self.tickets.forget(user);
         self.calls.retain(|_, call| call.from != *user);
         let links: Vec<LinkId> = self.links_of(user).collect();
@@ -341,7 +188,7 @@ impl Peers {
     ) {
         if self.known.judge(&user, key) == Judgement::Changed {
             let text = changed_key(&user);
-            return self.failed(&user, purpose, ErrorCode::KeyChanged, &text);
+            return self.failed(&user, purpose, ErrorCode::KeyChanged, &text, now);
         }
         let mut attempt = Attempt::new(user.clone(), key, purpose, now);
         if let Some(id) = self.link_with(&user, |link| link.key == Some(key)) {
@@ -379,6 +226,7 @@ impl Peers {
             self.calls.insert(ticket, Call { from: from.clone(), key, purpose, addresses, until });
         }
         self.tickets.expect(ticket, from, key, purpose, now);
+        self.announced(ticket, now);
     }
 
     /// The other side cannot get through and asks us to dial.
@@ -531,8 +379,8 @@ impl Peers {
                 }
             }
             PeerFrame::Private { number, text } => return self.private_came(id, number, text),
-            PeerFrame::Heard { number } => self.private_heard(id, number),
-            PeerFrame::HangUp => self.hung_up(id),
+            PeerFrame::Heard { number } => self.private_heard(id, number, now),
+            PeerFrame::HangUp => self.hung_up(id, now),
             _ => {}
         }
         Ok(())
@@ -570,7 +418,9 @@ impl Peers {
     /// When [`Peers::handle_timeout`] is due. `serves` tells which links move files.
     pub(super) fn poll_timeout(&self, serves: impl Fn(LinkId) -> bool) -> Option<MonoMs> {
         let links = self.links.iter().map(|(&id, link)| link.deadline(self.is_in_use(id, link, &serves)));
-        links.chain(self.attempts.values().map(|attempt| attempt.until)).min()
+        let attempts = self.attempts.values().map(|attempt| attempt.until);
+        let talks = self.talks.values().filter_map(Talk::deadline);
+        links.chain(attempts).chain(talks).chain(self.early_due()).min()
     }
 
     pub(super) fn handle_timeout(&mut self, now: MonoMs, serves: impl Fn(LinkId) -> bool) {
@@ -582,6 +432,12 @@ impl Peers {
             .collect();
         for ticket in late {
             self.next_phase(ticket, now);
+        }
+        self.give_up_early(now);
+        let is_deaf = |talk: &&Talk| talk.deadline().is_some_and(|deadline| deadline <= now);
+        let deaf: Vec<LinkId> = self.talks.values().filter(is_deaf).map(|talk| talk.link).collect();
+        for id in deaf {
+            self.expel(id, now);
         }
         let ids: Vec<LinkId> = self.links.keys().copied().collect();
         for id in ids {
@@ -613,6 +469,7 @@ impl Peers {
             Some(own) => own.user.clone(),
             None => match self.tickets.redeem(ticket, key, purpose, now) {
                 Ok(user) => user,
+                Err(TicketError::Unknown) => return self.came_early(id, ticket, purpose, now),
                 Err(_) => return self.turn_away(id, ticket, now),
             },
         };
@@ -628,7 +485,7 @@ impl Peers {
         if is_own {
             self.attempts.remove(&ticket);
         }
-        self.serve(id, &user, purpose);
+        self.serve(id, &user, purpose, now);
     }
 
     /// The other side has taken our ticket.
@@ -649,14 +506,14 @@ impl Peers {
             link.ticket = None;
             link.met(user.clone(), now);
         }
-        self.serve(id, &user, purpose);
+        self.serve(id, &user, purpose, now);
     }
 
     fn unmet(&mut self, id: LinkId, ticket: TicketId, now: MonoMs) {
         let is_ours = self.attempts.get(&ticket).is_some_and(|attempt| attempt.link == Some(id));
         if is_ours && let Some(attempt) = self.attempts.remove(&ticket) {
             let text = "The other client did not take the server's ticket: try again.";
-            self.failed(&attempt.user, attempt.purpose, ErrorCode::Unreachable, text);
+            self.failed(&attempt.user, attempt.purpose, ErrorCode::Unreachable, text, now);
         }
         if self.links.get(&id).is_some_and(|link| link.state != State::Met) {
             self.closed(id, now);
@@ -674,7 +531,7 @@ impl Peers {
     }
 
     /// From here on that link serves that purpose.
-    fn serve(&mut self, id: LinkId, user: &Username, purpose: Purpose) {
+    fn serve(&mut self, id: LinkId, user: &Username, purpose: Purpose, now: MonoMs) {
         let Some(link) = self.links.get_mut(&id) else { return };
         if let Some(key) = link.key
             && self.known.remember(user, key)
@@ -685,7 +542,7 @@ impl Peers {
         match purpose {
             Purpose::Talk => {
                 link.talks = true;
-                self.talk_opened(id, user);
+                self.talk_opened(id, user, now);
             }
             Purpose::Files => {
                 link.files = true;
@@ -723,15 +580,15 @@ impl Peers {
                 }
                 let text = "There is no way to that user's client: it was dialled, asked to dial back, and the \
                      server was asked to carry the bytes.";
-                self.failed(&attempt.user, attempt.purpose, ErrorCode::Unreachable, text);
+                self.failed(&attempt.user, attempt.purpose, ErrorCode::Unreachable, text, now);
             }
         }
     }
 
     /// There will be no link to that user for that purpose.
-    fn failed(&mut self, user: &Username, purpose: Purpose, code: ErrorCode, text: &str) {
+    fn failed(&mut self, user: &Username, purpose: Purpose, code: ErrorCode, text: &str, now: MonoMs) {
         match purpose {
-            Purpose::Talk => self.talk_refused(user, code, text),
+            Purpose::Talk => self.talk_refused(user, code, text, now),
             Purpose::Files => {
                 self.linking.remove(user);
                 self.outputs.push_back(Output::FilesFailed { user: user.clone() });
@@ -753,7 +610,7 @@ impl Peers {
             self.outputs.push_back(Output::FilesGone { link: id });
         }
         if let Some(user) = user {
-            self.talk_link_gone(id, &user, end);
+            self.talk_link_gone(id, &user, end, now);
         }
         let waiting: Vec<TicketId> = self
             .attempts

@@ -2,14 +2,18 @@
 //!
 //! Owns the numbers. Must not know links beyond which one the talk uses.
 
+use core::time::Duration;
 use std::collections::VecDeque;
 
-use protocol::PeerFrame;
+use protocol::{PeerFrame, time::MonoMs};
 
-use super::LinkId;
+use super::{LinkId, commands::Later};
 
 /// Private messages that the other side has not confirmed yet: a person does not type so many, and a script waits.
 pub(super) const UNHEARD_MAX: usize = 256;
+/// How long the other side may take to show one message: as long as a dead one takes to be found. Who never confirms
+/// anything must not hold up what is typed.
+const HEARD_TIME_MAX: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 pub(super) struct Talk {
@@ -17,6 +21,10 @@ pub(super) struct Talk {
     pub(super) link: LinkId,
     next_out: u64,
     unheard: VecDeque<Unheard>,
+    /// When the other side last confirmed something, or the first of what it has not confirmed was said.
+    waits_since: MonoMs,
+    /// What was typed behind a `stopprivate` that waits for confirmations, and that itself as the first.
+    pub(super) later: Vec<Later>,
     next_in: u64,
     shown: u64,
 }
@@ -31,11 +39,19 @@ struct Unheard {
 
 impl Talk {
     pub(super) fn new(link: LinkId) -> Self {
-        Self { link, next_out: 0, unheard: VecDeque::new(), next_in: 0, shown: 0 }
+        Self {
+            link,
+            next_out: 0,
+            unheard: VecDeque::new(),
+            waits_since: MonoMs::default(),
+            later: Vec::new(),
+            next_in: 0,
+            shown: 0,
+        }
     }
 
     pub(super) fn has_room(&self) -> bool {
-        self.unheard.len() < UNHEARD_MAX
+        self.unheard.len() + self.later.len() < UNHEARD_MAX
     }
 
     pub(super) fn is_quiet(&self) -> bool {
@@ -43,11 +59,19 @@ impl Talk {
     }
 
     /// Something is said: its number.
-    pub(super) fn say(&mut self, command: u64, text: String) -> u64 {
+    pub(super) fn say(&mut self, command: u64, text: String, now: MonoMs) -> u64 {
+        if self.unheard.is_empty() {
+            self.waits_since = now;
+        }
         let number = self.next_out;
         self.next_out += 1;
         self.unheard.push_back(Unheard { number, command, text });
         number
+    }
+
+    /// When the other side has taken too long to confirm something.
+    pub(super) fn deadline(&self) -> Option<MonoMs> {
+        (!self.unheard.is_empty()).then(|| self.waits_since.after(HEARD_TIME_MAX))
     }
 
     /// What must be said again over another link.
@@ -56,7 +80,8 @@ impl Talk {
     }
 
     /// The other side has shown everything up to that number: the commands that have their answer now.
-    pub(super) fn heard(&mut self, number: u64) -> Vec<u64> {
+    pub(super) fn heard(&mut self, number: u64, now: MonoMs) -> Vec<u64> {
+        self.waits_since = now;
         let mut commands = Vec::new();
         while self.unheard.front().is_some_and(|said| said.number <= number) {
             commands.extend(self.unheard.pop_front().map(|said| said.command));
@@ -91,10 +116,12 @@ mod tests {
     fn what_is_heard_is_answered_once_and_the_rest_is_said_again() {
         let mut talk = Talk::new(LinkId(1));
         for command in [5, 6, 7] {
-            talk.say(command, "x".to_owned());
+            talk.say(command, "x".to_owned(), MonoMs(1));
         }
-        assert_eq!(talk.heard(1), [5, 6]);
-        assert!(talk.heard(1).is_empty());
+        assert_eq!(talk.deadline(), Some(MonoMs(30_001)));
+        assert_eq!(talk.heard(1, MonoMs(2)), [5, 6]);
+        assert!(talk.heard(1, MonoMs(3)).is_empty());
+        assert_eq!(talk.deadline(), Some(MonoMs(30_003)));
         assert_eq!(talk.again().count(), 1);
         assert_eq!(talk.unheard().collect::<Vec<_>>(), [7]);
     }

@@ -129,10 +129,11 @@ impl Worker {
             Ok(Found::Partial(record, held)) => self.restore_partial(file, &record, held),
             Ok(Found::Doubtful(recheck)) if is_due => self.restoring.current = Some(*recheck),
             Ok(Found::Doubtful(_)) => self.restoring.doubtful.push_back(file),
-            Ok(Found::Gone) => {
+            Ok(Found::Damaged) => {
                 self.forget(file);
                 self.release(file);
             }
+            Ok(Found::Gone(record)) => self.drop_gone(file, &record),
             // It cannot be read now, but perhaps another time.
             Err(_) => self.release(file),
         }
@@ -140,7 +141,7 @@ impl Worker {
 
     fn find(&self, file: FileId) -> io::Result<Found> {
         let state = self.state.as_ref().ok_or(io::ErrorKind::NotFound)?;
-        let Some((record, record_stamp)) = state.load(file)? else { return Ok(Found::Gone) };
+        let Some((record, record_stamp)) = state.load(file)? else { return Ok(Found::Damaged) };
         let layout = record.manifest.layout();
         if record.whole.is_none() {
             let is_published = state.is_published(file, &self.dir, record.name.as_str());
@@ -163,12 +164,12 @@ impl Worker {
         }
         let bytes = match self.dir.open_plain(record.name.as_str()) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Gone),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Gone(record)),
             Err(error) => return Err(error),
         };
         let stamp = Stamp::of(&bytes)?;
         if stamp.size != layout.size() {
-            return Ok(Found::Gone);
+            return Ok(Found::Gone(record));
         }
         if record.whole == Some(stamp) && stamp.was_settled_in(&record_stamp) {
             return Ok(Found::Whole(record, stamp));
@@ -184,8 +185,7 @@ impl Worker {
         };
         let is_still = Stamp::of(&bytes).is_ok_and(|found| found == stamp);
         if !held.is_full() || !is_still || !self.is_unchanged(&record.name, &stamp) {
-            self.forget(file);
-            return self.release(file);
+            return self.drop_gone(file, &record);
         }
         record.whole = Some(stamp);
         if let Some(state) = &self.state {
@@ -195,6 +195,12 @@ impl Worker {
             }
         }
         self.restore_whole(file, &record, stamp);
+    }
+
+    /// Others may still take this user for a holder.
+    fn drop_gone(&mut self, file: FileId, record: &Record) {
+        self.forget(file);
+        self.tell_restored(file, record, ChunkSet::empty(record.manifest.layout().chunks()), false);
     }
 
     fn restore_whole(&mut self, file: FileId, record: &Record, stamp: Stamp) {
@@ -210,10 +216,8 @@ impl Worker {
     }
 
     fn tell_restored(&mut self, file: FileId, record: &Record, held: ChunkSet, complete: bool) {
-        if !held.is_empty() {
-            let (name, manifest) = (record.name.clone(), Arc::clone(&record.manifest));
-            self.replies.push(DiskReply::Restored { name, manifest, file, held, complete });
-        }
+        let (name, manifest) = (record.name.clone(), Arc::clone(&record.manifest));
+        self.replies.push(DiskReply::Restored { name, manifest, file, held, complete });
         self.release(file);
     }
 }
@@ -226,6 +230,8 @@ enum Found {
     Partial(Record, ChunkSet),
     /// One must look.
     Doubtful(Box<Recheck>),
-    /// Nothing.
-    Gone,
+    /// Nothing: its file is not there any more, or is another one.
+    Gone(Record),
+    /// Nothing, and it does not say of what.
+    Damaged,
 }

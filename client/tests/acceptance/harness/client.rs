@@ -5,7 +5,7 @@
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -52,7 +52,12 @@ impl ClientSetup<'_> {
     /// Starts a client in `home`, and sends it to `address`.
     #[track_caller]
     pub(crate) fn start_in(self, home: &Path, address: SocketAddr) -> Client {
-        let mut command = client_command(home);
+        self.start_with(client_command(home), address)
+    }
+
+    /// Starts a client by a command that is only short of its arguments.
+    #[track_caller]
+    pub(super) fn start_with(self, mut command: Command, address: SocketAddr) -> Client {
         command.args(self.args).args([address.ip().to_string(), address.port().to_string()]);
         if let Some(password) = self.password {
             command.env("PARLOUR_PASSWORD", password);

@@ -63,7 +63,17 @@ pub(super) fn server_command(directory: &Path) -> Command {
 
 /// The client's program with an environment that holds nothing of the tester's.
 pub(super) fn client_command(directory: &Path) -> Command {
-    let mut command = Command::new(binaries::client());
+    with_environment(Command::new(binaries::client()), directory)
+}
+
+/// The same in a network namespace, by `ip` from iproute2.
+pub(super) fn client_command_within(namespace: &str, directory: &Path) -> Command {
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", namespace]).arg(binaries::client());
+    with_environment(command, directory)
+}
+
+fn with_environment(mut command: Command, directory: &Path) -> Command {
     command
         .current_dir(directory)
         .env("PARLOUR_CONFIG_DIR", directory.join("config"))

@@ -172,6 +172,11 @@ impl Server {
         self.program.signal("KILL");
     }
 
+    /// Sends it any signal, such as `STOP`.
+    pub(crate) fn signal(&self, signal: &str) {
+        self.program.signal(signal);
+    }
+
     /// Its process id.
     pub(crate) fn id(&self) -> u32 {
         self.program.id()

@@ -19,11 +19,11 @@ use crate::harness::PATIENCE;
 const FRAME_LEN_MAX: usize = 1 << 20;
 
 /// What becomes of a frame on its way; `None` swallows it.
-pub(super) type Tamper = fn(tags::Sender, String) -> Option<String>;
+pub(crate) type Tamper = fn(tags::Sender, String) -> Option<String>;
 
 /// What he does with frames.
 #[derive(Clone, Copy)]
-pub(super) enum Trick {
+pub(crate) enum Trick {
     /// Passes them on, as this says, to and from this server.
     Relay(SocketAddr, Tamper),
     /// The same, to and from a server without TLS.
@@ -33,19 +33,19 @@ pub(super) enum Trick {
 }
 
 /// Who ends TLS with which key; `None` without TLS on both sides.
-pub(super) type Disguise = Option<Arc<ServerConfig>>;
+pub(crate) type Disguise = Option<Arc<ServerConfig>>;
 
 /// What he overheard from the first byte to the last of one client's connection, before he changed anything.
-pub(super) type Conversation = Vec<(tags::Sender, String)>;
+pub(crate) type Conversation = Vec<(tags::Sender, String)>;
 
 /// He stays until the tests end.
-pub(super) struct Middleman {
+pub(crate) struct Middleman {
     address: SocketAddr,
     conversations: Receiver<Conversation>,
 }
 
 /// A key and a certificate that nobody has seen before, and its fingerprint.
-pub(super) fn fresh_disguise() -> (Disguise, String) {
+pub(crate) fn fresh_disguise() -> (Disguise, String) {
     let (certificate, key) = Identity::make().unwrap();
     let identity = Identity::from_pem(certificate.as_bytes(), key.as_bytes()).unwrap();
     let fingerprint = identity.fingerprint().to_string();
@@ -54,7 +54,7 @@ pub(super) fn fresh_disguise() -> (Disguise, String) {
 
 impl Middleman {
     /// Takes a place and waits for clients there.
-    pub(super) fn start(at: SocketAddr, disguise: Disguise, trick: Trick) -> Self {
+    pub(crate) fn start(at: SocketAddr, disguise: Disguise, trick: Trick) -> Self {
         let listener = net::TcpListener::bind(at).expect("his place is free");
         let address = listener.local_addr().unwrap();
         let (sender, conversations) = channel();
@@ -68,13 +68,13 @@ impl Middleman {
     }
 
     /// Where clients find him.
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// The next conversation that has ended.
     #[track_caller]
-    pub(super) fn overheard(&self) -> Conversation {
+    pub(crate) fn overheard(&self) -> Conversation {
         self.conversations.recv_timeout(PATIENCE).expect("a conversation ends")
     }
 }

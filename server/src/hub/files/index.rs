@@ -1,9 +1,10 @@
 //! Which names stand for which files, who registered them, and who says that he holds which chunks.
 //!
-//! Owns the two tables and their consistency. Must not know connections: a holder who is offline is kept, and the
+//! Owns the two tables and their consistency. Must not know who is online: a holder who is offline is kept, and the
 //! reader passes over him.
 //!
-//! A holder's word is bound to his account, and nobody else can change it. Sets are kept as they travel, in their
+//! A holder's word is bound to his account, and nobody else can change it. It counts for the connection over which he
+//! gave it: at his next log-in he may have another directory, or not have looked yet what is left of his files. Sets are kept as they travel, in their
 //! shortest form: a whole file takes a few bytes.
 
 use core::ops::Bound;
@@ -15,7 +16,7 @@ use std::{
 use protocol::{ChunkSet, ErrorCode, FileId, FileName, Layout, Username};
 
 use super::quota::Quotas;
-use crate::hub::limits::Limits;
+use crate::hub::{effect::ConnId, limits::Limits, presence::Presence};
 
 /// A file under one of its names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +81,8 @@ pub(super) struct Held {
     pub(super) count: u32,
     /// Which, as it travels.
     pub(super) encoded: Arc<[u8]>,
+    /// Over which connection it was said; `None`: before this start of the server.
+    conn: Option<ConnId>,
 }
 
 /// What became of a user's word.
@@ -101,7 +104,7 @@ impl FileIndex {
             index.insert(name, Entry { file, owner, change: Change::None }, layout);
         }
         for Holding { user, file, held } in holdings {
-            let set = index.content(file).and_then(|content| Held::decode(&held, content.layout));
+            let set = index.content(file).and_then(|content| Held::decode(&held, content.layout, None));
             if let Some(held) = set.flatten() {
                 index.set_holder(&user, file, Some(held));
             }
@@ -114,7 +117,7 @@ impl FileIndex {
     pub(super) fn register(
         &mut self,
         limits: &Limits,
-        owner: &Username,
+        (owner, conn): (&Username, ConnId),
         name: &str,
         (file, size, chunks): (FileId, u64, u32),
     ) -> Result<RegisteredFile, ErrorCode> {
@@ -128,7 +131,7 @@ impl FileIndex {
             return Err(ErrorCode::Usage);
         }
         let name = name.map_err(|_| ErrorCode::BadName)?;
-        let held = Held::all(layout);
+        let held = Held::all(layout, conn);
         if !self.quotas.admits_name(limits, owner) || !self.admits(limits, owner, file, &held) {
             return Err(ErrorCode::Quota);
         }
@@ -167,11 +170,17 @@ impl FileIndex {
     }
 
     /// Replaces what a user says he holds of a file.
-    pub(super) fn claim(&mut self, limits: &Limits, user: &Username, file: FileId, encoded: &[u8]) -> Claim {
+    pub(super) fn claim(
+        &mut self,
+        limits: &Limits,
+        (user, conn): (&Username, ConnId),
+        file: FileId,
+        encoded: &[u8],
+    ) -> Claim {
         let Some(content) = self.contents.get(&file) else { return Claim::Noted };
         // Nobody can tell from an id that a file was registered with a false number of chunks. So this is no fault
         // of the protocol: others could have honest holders thrown out with that.
-        let Some(held) = Held::decode(encoded, content.layout) else { return Claim::Unfit };
+        let Some(held) = Held::decode(encoded, content.layout, Some(conn)) else { return Claim::Unfit };
         match held {
             Some(held) if !self.admits(limits, user, file, &held) => Claim::OverQuota,
             held => {
@@ -179,6 +188,10 @@ impl FileIndex {
                 Claim::Noted
             }
         }
+    }
+
+    pub(super) fn names_count(&self) -> u64 {
+        self.names.len() as u64
     }
 
     pub(super) fn content(&self, file: FileId) -> Option<&Content> {
@@ -244,8 +257,10 @@ impl FileIndex {
         let len = held.as_ref().map(|held| held.encoded.len());
         let before = match held {
             Some(held) => {
-                let same = content.holders.get(user).is_some_and(|before| before.encoded == held.encoded);
-                if same {
+                if let Some(before) = content.holders.get_mut(user)
+                    && before.encoded == held.encoded
+                {
+                    before.conn = held.conn;
                     return;
                 }
                 content.holders.insert(user.clone(), held)
@@ -265,14 +280,20 @@ impl FileIndex {
 }
 
 impl Held {
-    fn all(layout: Layout) -> Self {
-        Self { count: layout.chunks(), encoded: ChunkSet::full(layout.chunks()).encode().into() }
+    /// Whether the user is online, and has said so since he came.
+    pub(super) fn counts(&self, user: &Username, presence: &Presence) -> bool {
+        self.conn.is_some() && presence.conn(user) == self.conn
+    }
+
+    fn all(layout: Layout, conn: ConnId) -> Self {
+        let encoded = ChunkSet::full(layout.chunks()).encode().into();
+        Self { count: layout.chunks(), encoded, conn: Some(conn) }
     }
 
     /// `None`: it is no set of such a file's chunks. `Some(None)`: it is, and none is in it.
     #[expect(clippy::option_option, reason = "an unfit set and an empty one are two things")]
-    fn decode(encoded: &[u8], layout: Layout) -> Option<Option<Self>> {
+    fn decode(encoded: &[u8], layout: Layout, conn: Option<ConnId>) -> Option<Option<Self>> {
         let set = ChunkSet::decode(encoded, layout.chunks()).ok()?;
-        Some((!set.is_empty()).then(|| Self { count: set.len(), encoded: set.encode().into() }))
+        Some((!set.is_empty()).then(|| Self { count: set.len(), encoded: set.encode().into(), conn }))
     }
 }

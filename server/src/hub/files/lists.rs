@@ -110,7 +110,7 @@ impl List {
                 while let Some(user) = holders.pop_front() {
                     // He may have gone, or the file, while those before him were told.
                     let held = content.and_then(|content| content.holders.get(&user));
-                    if let Some(held) = held.filter(|_| presence.conn(&user).is_some()) {
+                    if let Some(held) = held.filter(|held| held.counts(&user, presence)) {
                         let frame = ServerFrame::Holder { request: *request, user, held: &held.encoded };
                         return (frame.encode(), false);
                     }
@@ -125,7 +125,7 @@ impl List {
 /// Who is online and holds any chunk, sorted; of too many those who hold most.
 fn choose(index: &FileIndex, presence: &Presence, file: FileId, count_max: usize) -> VecDeque<Username> {
     let holders = index.content(file).into_iter().flat_map(|content| &content.holders);
-    let mut online: Vec<_> = holders.filter(|(user, _)| presence.conn(user).is_some()).collect();
+    let mut online: Vec<_> = holders.filter(|(user, held)| held.counts(user, presence)).collect();
     if online.len() > count_max {
         online.sort_by_key(|(_, held)| core::cmp::Reverse(held.count));
         online.truncate(count_max);

@@ -9,7 +9,7 @@ mod quota;
 
 use std::collections::BTreeSet;
 
-use protocol::{ErrorCode, FileId, ServerFrame, Username};
+use protocol::{ClientFrame, ErrorCode, FileId, ServerFrame, Username, file::CHUNKS_MAX};
 
 pub use index::{Holding, RegisteredFile};
 
@@ -25,8 +25,13 @@ use super::{
     presence::Presence,
 };
 
-/// How many chunks are looked at for the price of a command.
+/// Chunks that are looked at in the time that a direct message takes.
 const CHUNKS_PER_COMMAND: u64 = 1_024;
+/// Holders that are looked up in that time.
+const HOLDERS_PER_COMMAND: u64 = 32;
+/// Names of a list that are told in that time, and how many at once at most.
+const NAMES_PER_COMMAND: u64 = 8;
+const NAMES_AT_ONCE: u64 = 256;
 
 /// The index of files, and who is being told of it.
 #[derive(Debug, Default)]
@@ -43,6 +48,24 @@ impl Files {
         Self { index: FileIndex::recover(files, holdings), ..Self::default() }
     }
 
+    /// What a frame costs the server, in units of a direct message.
+    pub(super) fn work_of(&self, frame: &ClientFrame<'_>) -> u64 {
+        let more = match frame {
+            ClientFrame::Register { chunks, .. } => u64::from((*chunks).min(CHUNKS_MAX)) / CHUNKS_PER_COMMAND,
+            ClientFrame::Have { file, .. } => {
+                let content = self.index.content(*file);
+                content.map_or(0, |content| u64::from(content.layout.chunks())) / CHUNKS_PER_COMMAND
+            }
+            ClientFrame::Search { name, .. } => {
+                let found = self.index.find(name);
+                found.map_or(0, |(_, content)| content.holders.len() as u64) / HOLDERS_PER_COMMAND
+            }
+            ClientFrame::Files { .. } => self.index.names_count().min(NAMES_AT_ONCE) / NAMES_PER_COMMAND,
+            _ => 0,
+        };
+        1 + more
+    }
+
     /// Answered when it is durable. The name is taken from here on, and shown from then on.
     pub(super) fn register(
         &mut self,
@@ -50,8 +73,7 @@ impl Files {
         asker: &Asker<'_>,
         (name, file, size, chunks): (&str, FileId, u64, u32),
     ) {
-        desk.sessions.charge(asker.waiter.conn, u64::from(chunks) / CHUNKS_PER_COMMAND);
-        match self.index.register(desk.limits, asker.user, name, (file, size, chunks)) {
+        match self.index.register(desk.limits, (asker.user, asker.waiter.conn), name, (file, size, chunks)) {
             Ok(registered) => {
                 let Waiter { conn, request } = asker.waiter;
                 let name = registered.name.clone();
@@ -120,9 +142,7 @@ impl Files {
         file: FileId,
         held: &[u8],
     ) {
-        let chunks = self.index.content(file).map_or(0, |content| content.layout.chunks());
-        desk.sessions.charge(conn, 1 + u64::from(chunks) / CHUNKS_PER_COMMAND);
-        let text = match self.index.claim(desk.limits, user, file, held) {
+        let text = match self.index.claim(desk.limits, (user, conn), file, held) {
             Claim::Noted => return,
             Claim::Unfit => {
                 "What you hold does not fit the file that is registered: it is not on offer from you."

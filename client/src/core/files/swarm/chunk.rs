@@ -64,6 +64,7 @@ pub(super) struct Work {
     returned: BTreeSet<u64>,
     out: BTreeMap<u64, Asked>,
     givers: Givers,
+    pub(super) began_at: MonoMs,
     /// When its last block came.
     pub(super) progress_at: MonoMs,
     /// Until when it was to be done, when it was taken from somebody slower.
@@ -79,6 +80,7 @@ impl Work {
             returned: BTreeSet::new(),
             out: BTreeMap::new(),
             givers: Givers::default(),
+            began_at: now,
             progress_at: now,
             promised: None,
         }

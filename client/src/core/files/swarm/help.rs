@@ -13,6 +13,9 @@ const GAIN_MIN: Duration = Duration::from_millis(100);
 /// The same for a chunk that must be fetched anew: what came of it is lost.
 const RESTART_GAIN_MIN: Duration = Duration::from_secs(1);
 
+/// A chunk's past says little before.
+const SO_FAR_MIN: Duration = Duration::from_secs(5);
+
 impl Swarm {
     /// When it is to be looked whether an idle source can help another.
     pub(super) fn help_due(&self) -> Option<MonoMs> {
@@ -154,11 +157,16 @@ impl Swarm {
         source.pace() * blocks(self.manifest.layout().len(chunk)) + source.latency()
     }
 
-    /// How long the rest of a chunk may take: as long as nothing came of it, if that is more.
+    /// How long the rest of a chunk may take: by the time between blocks, by how long what is there has taken
+    /// (pauses count), and as long as nothing came of it.
     fn expected(&self, work: &Work) -> Duration {
         let links = work.out().flat_map(|(_, asked)| asked.links());
         let pace = links.filter_map(|link| self.sources.get(&link)).map(Source::pace).min();
-        (pace.unwrap_or_default() * blocks(work.left_len())).max(self.now.since(work.progress_at))
+        let by_pace = pace.unwrap_or_default() * blocks(work.left_len());
+        let so_far = Some(self.now.since(work.began_at)).filter(|&so_far| so_far >= SO_FAR_MIN);
+        let came = blocks(work.givers().len()).max(1);
+        let by_past = so_far.unwrap_or_default() / came * blocks(work.left_len());
+        by_pace.max(by_past).max(self.now.since(work.progress_at))
     }
 }
 

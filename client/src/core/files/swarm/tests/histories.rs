@@ -87,12 +87,13 @@ fn honest(size: u64, chunks: u64, sources: &[u64]) -> World {
 }
 
 /// What was wasted, in per cent of the bound: six chunks for each who is not honest, and one more; all that is
-/// claimed falsely once; and what is asked for twice in the end game.
+/// claimed falsely once; and for each 4 MiB that are on their way when he is shut out, and as much that is asked
+/// for twice in the end game.
 fn waste(world: &World) -> u64 {
     let hostile = world.peers.iter().filter(|peer| peer.way != Way::Honest).count() as u64;
     let lacking = world.peers.iter().filter(|peer| matches!(peer.way, Way::Lacks(_))).count() as u64;
     let size = world.layout.size();
-    let bound = (6 * hostile + 1) * world.layout.chunk_size() + lacking * size + 4 * MIB;
+    let bound = (6 * hostile + 1) * world.layout.chunk_size() + lacking * size + 4 * MIB * (hostile + 1);
     world.swarm.figures().wasted * 100 / bound
 }
 
