@@ -5,10 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use protocol::{FileId, FileName, Username, time::UnixMs};
+use protocol::{FileName, Username, time::UnixMs};
 use server::hub::{
-    ConnId, Holding, KnownId, MailboxPage, Recovered, RegisteredFile, Sequence, StoreOperation,
-    StoredMessage, Tried, TriesRecord,
+    ConnId, KnownId, MailboxPage, Recovered, RegisteredFile, Sequence, StoreOperation, StoredMessage, Tried,
+    TriesRecord,
 };
 
 use crate::{Sabotage, dice::Dice};
@@ -42,7 +42,6 @@ pub(crate) struct Store {
     mailboxes: BTreeMap<Username, BTreeMap<Sequence, StoredMessage>>,
     blocks: BTreeMap<Username, BTreeSet<Username>>,
     files: BTreeMap<FileName, RegisteredFile>,
-    holdings: BTreeMap<(FileId, Username), Holding>,
     last_seen: BTreeMap<Username, (UnixMs, bool)>,
     alive_at: UnixMs,
     /// With the number that tells their order.
@@ -63,7 +62,6 @@ impl Store {
             mailboxes: BTreeMap::new(),
             blocks: BTreeMap::new(),
             files: BTreeMap::new(),
-            holdings: BTreeMap::new(),
             last_seen: BTreeMap::new(),
             alive_at: UnixMs(0),
             tries: BTreeMap::new(),
@@ -113,7 +111,6 @@ impl Store {
             tries: tries.into_iter().map(|(who, &(_, record))| (who.clone(), record)).collect(),
             known_ids: self.known_ids.values().filter(|known| known.until > now).cloned().collect(),
             files: self.files.values().cloned().collect(),
-            holdings: self.holdings.values().cloned().collect(),
         }
     }
 
@@ -222,17 +219,6 @@ impl Store {
             }
             StoreOperation::UnregisterFile { name } => {
                 self.files.remove(&name);
-                let files: BTreeSet<FileId> = self.files.values().map(|file| file.file).collect();
-                self.holdings.retain(|(file, _), _| files.contains(file));
-            }
-            StoreOperation::SetHolding(holding) => {
-                let key = (holding.file, holding.user.clone());
-                let is_registered = self.files.values().any(|file| file.file == holding.file);
-                if is_registered && !holding.held.is_empty() {
-                    self.holdings.insert(key, holding);
-                } else {
-                    self.holdings.remove(&key);
-                }
             }
         }
     }

@@ -3,10 +3,7 @@
 
 use protocol::{MessageId, Username, time::UnixMs};
 
-use super::{
-    effect::Sequence,
-    files::{Holding, RegisteredFile},
-};
+use super::{effect::Sequence, files::RegisteredFile};
 
 /// What the store holds when the server starts. Texts of messages are not in it: they are loaded at log-ins.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,8 +24,6 @@ pub struct Recovered {
     pub known_ids: Vec<KnownId>,
     /// Names of files.
     pub files: Vec<RegisteredFile>,
-    /// What users said they hold of those files.
-    pub holdings: Vec<Holding>,
 }
 
 impl Recovered {
@@ -43,7 +38,6 @@ impl Recovered {
             tries: Vec::new(),
             known_ids: Vec::new(),
             files: Vec::new(),
-            holdings: Vec::new(),
         }
     }
 }

@@ -12,7 +12,7 @@ use protocol::{
 use super::{
     accounts::{Credential, Password},
     durable::{KnownId, Tried, TriesRecord},
-    files::{Holding, RegisteredFile},
+    files::RegisteredFile,
 };
 
 /// A connection: the slot it has in the shell's slab, and how often that slot was used before. A number of a
@@ -208,13 +208,11 @@ pub enum StoreOperation {
     },
     /// Keep a name for a file.
     RegisterFile(RegisteredFile),
-    /// Forget a name, and with the last one of a file what users hold of it.
+    /// Forget a name.
     UnregisterFile {
         /// Which.
         name: FileName,
     },
-    /// Keep what a user says he holds, in place of what he said before. Of no effect for a file without a name.
-    SetHolding(Holding),
 }
 
 /// A message that waits for its recipient.

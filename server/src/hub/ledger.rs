@@ -8,12 +8,11 @@
 
 use std::collections::BTreeMap;
 
-use protocol::{FileId, FileName, MessageId, RequestId, Username};
+use protocol::{FileName, MessageId, RequestId, Username};
 
 use super::{
     durable::{KnownId, Tried},
     effect::{ConnId, Sequence, StoreOperation},
-    files::Holding,
 };
 
 /// An answer that nobody gets before the store has it.
@@ -63,7 +62,6 @@ enum Topic {
     Alive,
     Tries(Tried),
     Known(Username, u64),
-    Holding(FileId, Username),
 }
 
 impl Topic {
@@ -76,9 +74,6 @@ impl Topic {
             StoreOperation::Tries { who, .. } => Some(Self::Tries(who.clone())),
             StoreOperation::Remember(KnownId { from, ordinal, .. }) => {
                 Some(Self::Known(from.clone(), *ordinal))
-            }
-            StoreOperation::SetHolding(Holding { file, user, .. }) => {
-                Some(Self::Holding(*file, user.clone()))
             }
             StoreOperation::Keep { .. }
             | StoreOperation::Block { .. }

@@ -51,7 +51,7 @@ use protocol::{
 pub use accounts::{Credential, Password};
 pub use durable::{KnownFate, KnownId, Recovered, Tried, TriesRecord};
 pub use effect::{ConnId, Effect, Input, MailboxPage, Sequence, StoreOperation, StoredMessage};
-pub use files::{Holding, RegisteredFile};
+pub use files::RegisteredFile;
 pub use limits::Limits;
 pub use sessions::Lane;
 
@@ -138,17 +138,8 @@ impl Hub {
         seed: [u8; 32],
         now: Now,
     ) -> Self {
-        let Recovered {
-            secret,
-            last_sequence,
-            mailboxes,
-            blocks,
-            last_seen,
-            tries,
-            known_ids,
-            files,
-            holdings,
-        } = recovered;
+        let Recovered { secret, last_sequence, mailboxes, blocks, last_seen, tries, known_ids, files } =
+            recovered;
         let mut accounts = Accounts::new(credentials, limits.lock_out, limits.ghosts_max, &secret);
         let mut ledger = Ledger::default();
         accounts.recover(tries, &mut ledger, now);
@@ -165,7 +156,7 @@ impl Hub {
             post: PostOffice::recover(last_sequence, mailboxes, known_ids, &limits),
             tickets: Tickets::default(),
             relays: Relays::new(&limits, now.mono),
-            files: Files::recover(files, holdings),
+            files: Files::recover(files),
             accounts,
             ledger,
             refusals: Quiet::default(),
@@ -253,7 +244,6 @@ impl Hub {
 
     /// The next thing to do outside.
     pub fn poll_output(&mut self) -> Option<Effect> {
-        self.files.note_holdings(&mut self.ledger);
         loop {
             if let Some(conn) = self.sessions.take_doomed() {
                 let text = "You read too slowly: too much was waiting for you.";

@@ -159,11 +159,12 @@ fn use_wal(connection: &Connection) -> rusqlite::Result<()> {
 fn tidy(connection: &Connection, now: UnixMs) -> rusqlite::Result<()> {
     let over = "DELETE FROM known_ids WHERE until_ms <= ?1";
     connection.execute(over, [write::ms(now)])?;
-    connection.execute(
-        "UPDATE last_seen SET online = false, at_ms = max(at_ms, (SELECT alive_at_ms FROM server)) WHERE online",
-        (),
-    )?;
-    Ok(())
+    connection.execute_batch(
+        "BEGIN;
+         UPDATE last_seen SET online = false, at_ms = max(at_ms, (SELECT alive_at_ms FROM server)) WHERE online;
+         UPDATE server SET alive_at_ms = 0;
+         COMMIT;",
+    )
 }
 
 /// Not every system can, and where it cannot there is nothing else to do.

@@ -12,8 +12,7 @@ use super::{
     write::{integer, ms},
 };
 use crate::hub::{
-    Holding, KnownFate, KnownId, MailboxPage, Recovered, RegisteredFile, Sequence, StoredMessage, Tried,
-    TriesRecord,
+    KnownFate, KnownId, MailboxPage, Recovered, RegisteredFile, Sequence, StoredMessage, Tried, TriesRecord,
 };
 
 /// Reads all that a hub starts with.
@@ -55,7 +54,6 @@ pub(super) fn recover(connection: &Connection, path: &Path, now: UnixMs) -> Resu
             known_id,
         )?,
         files: reader.all("SELECT name, file, size, chunks, owner FROM files", (), registered_file)?,
-        holdings: reader.all("SELECT file, user, held FROM holdings", (), holding)?,
     })
 }
 
@@ -187,10 +185,6 @@ fn registered_file(row: &Row<'_>) -> Outcome<RegisteredFile> {
         owner: user(row, 4)?,
         name: name.parse().map_err(|_| Wrong::Value(format!("{name:?} is no name for a file")))?,
     })
-}
-
-fn holding(row: &Row<'_>) -> Outcome<Holding> {
-    Ok(Holding { file: file(row, 0)?, user: user(row, 1)?, held: row.get::<_, Vec<u8>>(2)?.into() })
 }
 
 fn file(row: &Row<'_>, column: usize) -> Outcome<FileId> {

@@ -93,18 +93,6 @@ CREATE TABLE files (
     owner  TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX files_by_file ON files (file);
-
--- What users say they hold; 'held' is a set of chunks as it travels.
-CREATE TABLE holdings (
-    file TEXT NOT NULL,
-    user TEXT NOT NULL,
-    held BLOB NOT NULL,
-    PRIMARY KEY (file, user)
-) STRICT;
-CREATE TRIGGER name_goes AFTER DELETE ON files BEGIN
-    DELETE FROM holdings
-        WHERE file = old.file AND NOT EXISTS (SELECT 1 FROM files WHERE file = old.file);
-END;
 ";
 
 /// What a file is.

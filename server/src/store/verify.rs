@@ -1,8 +1,8 @@
 //! Whether a database is sound: its structure, and what must be true of its rows.
 
-use std::{collections::BTreeMap, path::Path};
+use std::path::Path;
 
-use protocol::{ChunkSet, time::UnixMs};
+use protocol::time::UnixMs;
 use rusqlite::{Connection, OpenFlags};
 
 use super::{
@@ -10,7 +10,6 @@ use super::{
     read::{self, Reader, message, user},
     schema::{self, Kind},
 };
-use crate::hub::{Holding, Recovered};
 
 /// What a sound database holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,10 +41,6 @@ const CONTRADICTIONS: &[(&str, &str)] = &[
         "SELECT 1 FROM files GROUP BY file HAVING min(size) <> max(size) OR min(chunks) <> max(chunks)",
         "a file has two sizes",
     ),
-    (
-        "SELECT 1 FROM holdings WHERE file NOT IN (SELECT file FROM files)",
-        "a user holds a file that has no name",
-    ),
     ("SELECT 1 WHERE (SELECT count(*) FROM server) <> 1", "the table 'server' has not one row"),
 ];
 
@@ -74,28 +69,12 @@ pub fn verify(folder: &Path, now: UnixMs) -> Result<Contents, StoreError> {
     let recovered = read::recover(&connection, path, now)?;
     let messages = "SELECT sequence, sender, id, sent_at_ms, text, recipient FROM messages";
     let messages = reader.all(messages, (), |row| user(row, 5).and_then(|_| message(row)).map(drop))?;
-    check_holdings(&recovered).map_err(StoreError::damaged(path))?;
     Ok(Contents {
         messages: messages.len(),
         mailboxes: recovered.mailboxes.len(),
         blocks: recovered.blocks.len(),
         files: recovered.files.len(),
     })
-}
-
-/// What users hold are chunks that the files have.
-fn check_holdings(recovered: &Recovered) -> Result<(), String> {
-    let layouts: BTreeMap<_, _> = recovered.files.iter().map(|file| (file.file, file.layout)).collect();
-    let fits = |holding: &Holding| {
-        let layout = layouts.get(&holding.file);
-        layout.is_some_and(|layout| ChunkSet::decode(&holding.held, layout.chunks()).is_ok())
-    };
-    match recovered.holdings.iter().find(|holding| !fits(holding)) {
-        Some(Holding { user, file, .. }) => {
-            Err(format!("what '{user}' holds is no set of chunks of file {file}"))
-        }
-        None => Ok(()),
-    }
 }
 
 /// Finds broken structure, unless the database is so large that it would take long.

@@ -5,9 +5,7 @@ use core::fmt::Write;
 use protocol::time::UnixMs;
 use rusqlite::{Connection, params};
 
-use crate::hub::{
-    Holding, KnownFate, KnownId, RegisteredFile, StoreOperation, StoredMessage, Tried, TriesRecord,
-};
+use crate::hub::{KnownFate, KnownId, RegisteredFile, StoreOperation, StoredMessage, Tried, TriesRecord};
 
 pub(super) fn apply(connection: &Connection, operation: &StoreOperation) -> rusqlite::Result<()> {
     let run = |sql: &str, values: &[&dyn rusqlite::ToSql]| {
@@ -61,15 +59,6 @@ pub(super) fn apply(connection: &Connection, operation: &StoreOperation) -> rusq
         StoreOperation::UnregisterFile { name } => {
             run("DELETE FROM files WHERE name = ?1", params![name.as_str()])
         }
-        StoreOperation::SetHolding(Holding { user, file, held }) if held.is_empty() => run(
-            "DELETE FROM holdings WHERE file = ?1 AND user = ?2",
-            params![file.to_string(), user.as_str()],
-        ),
-        StoreOperation::SetHolding(Holding { user, file, held }) => run(
-            "INSERT OR REPLACE INTO holdings
-             SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM files WHERE file = ?1)",
-            params![file.to_string(), user.as_str(), &**held],
-        ),
     }
 }
 

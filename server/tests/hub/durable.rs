@@ -100,6 +100,7 @@ fn a_resend_of_what_was_refused_is_refused_again_though_it_could_be_taken_now() 
     let grace = rig.log_in("grace");
     rig.say(grace, &ClientFrame::Block { request: RequestId(1), user: "ada".parse().unwrap() });
     rig.settle(true);
+    rig.heard(ada);
     assert!(message(&mut rig, ada, 1, 1, "hello")[0].starts_with("refused 1 blocked\n"));
     rig.say(grace, &ClientFrame::Unblock { request: RequestId(2), user: "ada".parse().unwrap() });
     rig.settle(true);

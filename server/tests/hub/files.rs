@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use protocol::{
     ChunkIndex, ChunkSet, ClientFrame, FileId, Layout, RequestId, ServerFrame, State, limits::TICKET_LIFE,
 };
-use server::hub::{ConnId, Holding, Limits, Recovered, RegisteredFile, StoreOperation};
+use server::hub::{ConnId, Limits, Recovered, RegisteredFile, StoreOperation};
 
 use crate::rig::{Rig, bodies};
 
@@ -30,8 +30,8 @@ fn register(rig: &mut Rig, conn: ConnId, name: &str, file: FileId, chunks: u32) 
 }
 
 /// A room with what a store holds of files.
-fn holding_files(limits: Limits, files: Vec<RegisteredFile>, holdings: Vec<Holding>) -> Rig {
-    Rig::recover(limits, Recovered { files, holdings, ..Recovered::empty([7; 32]) })
+fn with_files(limits: Limits, files: Vec<RegisteredFile>) -> Rig {
+    Rig::recover(limits, Recovered { files, ..Recovered::empty([7; 32]) })
 }
 
 fn code(answer: &[String]) -> &str {
@@ -117,8 +117,7 @@ fn a_registration_counts_when_the_store_has_it() {
         layout: Layout::new(1_000_000, 4).unwrap(),
         owner: "ada".parse().unwrap(),
     };
-    let held = Holding { user: "ada".parse().unwrap(), file: FILE, held: set(4, 0..4).into() };
-    assert_eq!(stored, [StoreOperation::RegisterFile(expected), StoreOperation::SetHolding(held)]);
+    assert_eq!(stored, [StoreOperation::RegisterFile(expected)]);
     assert_eq!(search(&mut rig, grace, "a.bin"), ["ada: 0 1 2 3"]);
     assert_eq!(files(&mut rig, grace), [format!("file 3 {FILE} 1000000 4 ada\na.bin")]);
 }
@@ -228,30 +227,6 @@ fn holders_are_shown_while_they_are_online_whoever_blocks_whom() {
     assert_eq!(search(&mut rig, ada, "a.bin"), ["ada: 0 1 2 3 4 5 6 7 8 9"], "none is no holder");
     have(&mut rig, ada, FILE, &set(10, []));
     assert_eq!(search(&mut rig, ada, "a.bin"), [] as [&str; 0], "registered, and nobody holds it");
-}
-
-#[test]
-fn the_store_gets_the_latest_of_a_turn_once() {
-    let mut rig = Rig::new(Limits::default());
-    let ada = rig.log_in("ada");
-    rig.settle(true);
-    register(&mut rig, ada, "a.bin", FILE, 10);
-    let frame = |count| ClientFrame::Have { file: FILE, held: &set(10, 0..count) }.encode();
-    let in_one_turn: Vec<u8> = (1..9).flat_map(|count| frame(count).as_bytes().to_vec()).collect();
-    rig.throw(ada, &in_one_turn);
-    let holding = |held: Vec<u8>| {
-        StoreOperation::SetHolding(Holding { user: "ada".parse().unwrap(), file: FILE, held: held.into() })
-    };
-    assert_eq!(rig.settle(true), [holding(set(10, 0..8))]);
-    have(&mut rig, ada, FILE, &set(10, 0..8));
-    assert!(rig.settle(true).is_empty(), "nothing new");
-    // The same set, written longer than it must be.
-    have(&mut rig, ada, FILE, &[0, 0, 8, 2]);
-    assert!(rig.settle(true).is_empty(), "nothing new");
-    have(&mut rig, ada, FILE, &set(10, []));
-    assert_eq!(rig.settle(true), [holding(Vec::new())]);
-    have(&mut rig, ada, OTHER, b"anything");
-    assert!(rig.settle(true).is_empty(), "of no effect for a file that is not registered");
 }
 
 #[test]
@@ -365,7 +340,7 @@ fn a_long_list_reaches_a_slow_reader_whole_and_never_makes_him_look_slow() {
         layout: Layout::new(10, 2).unwrap(),
         owner: owner.parse().unwrap(),
     });
-    let mut rig = holding_files(limits.clone(), stored.collect(), Vec::new());
+    let mut rig = with_files(limits.clone(), stored.collect());
     let grace = rig.log_in("grace");
     let ask = ClientFrame::Files { request: RequestId(3) };
     rig.throw(grace, ask.encode().as_bytes());
@@ -399,7 +374,7 @@ fn only_so_many_lists_wait_for_one_reader() {
         layout: Layout::new(10, 2).unwrap(),
         owner: "ada".parse().unwrap(),
     });
-    let mut rig = holding_files(limits, stored.collect(), Vec::new());
+    let mut rig = with_files(limits, stored.collect());
     let grace = rig.log_in("grace");
     for n in 0..5 {
         rig.throw(grace, ClientFrame::Files { request: RequestId(n) }.encode().as_bytes());
@@ -415,31 +390,17 @@ fn only_so_many_lists_wait_for_one_reader() {
 }
 
 #[test]
-fn a_restart_forgets_nothing_and_damage_is_left_out() {
+fn a_restart_forgets_no_name_and_asks_anew_who_holds_what() {
     let file = |name: &str, owner: &str| RegisteredFile {
         name: name.parse().unwrap(),
         file: FILE,
         layout: Layout::new(1_000, 10).unwrap(),
         owner: owner.parse().unwrap(),
     };
-    let holding = |user: &str, file: FileId, held: Vec<u8>| Holding {
-        user: user.parse().unwrap(),
-        file,
-        held: held.into(),
-    };
-    let mut rig = holding_files(
-        Limits::default(),
-        vec![file("a", "ada"), file("b", "grace")],
-        vec![
-            holding("ada", FILE, set(10, 0..10)),
-            holding("grace", FILE, set(10, [4])),
-            holding("grace", OTHER, set(10, [4])),
-            holding("bo", FILE, b"damage".to_vec()),
-        ],
-    );
+    let mut rig = with_files(Limits::default(), vec![file("a", "ada"), file("b", "grace")]);
     let (ada, grace) = (rig.log_in("ada"), rig.log_in("grace"));
     rig.heard(ada);
-    assert_eq!(search(&mut rig, ada, "b"), [] as [&str; 0], "who was not asked yet");
+    assert_eq!(search(&mut rig, ada, "b"), [] as [&str; 0], "nobody has said so since");
     have(&mut rig, ada, FILE, &set(10, 0..10));
     have(&mut rig, grace, FILE, &set(10, [4]));
     let is_new = |operation: &StoreOperation| !matches!(operation, StoreOperation::LastSeen { .. });

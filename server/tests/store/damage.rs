@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::{
     NOW, SECRET,
-    model::{hold, keep, register},
+    model::{keep, register},
     open,
 };
 
@@ -22,7 +22,7 @@ fn filled() -> TempDir {
     for number in 1..200 {
         store.commit(&[keep(number, 0, 1, &format!("message {number}"))]).unwrap();
     }
-    store.commit(&[register("a", 1, 0), register("b", 1, 0), hold(1, 0, true)]).unwrap();
+    store.commit(&[register("a", 1, 0), register("b", 1, 0)]).unwrap();
     folder
 }
 
@@ -124,9 +124,7 @@ fn rows_that_contradict_each_other_are_noticed_by_a_check() {
         ("UPDATE messages SET id = 'x' WHERE sequence = 7", "no message id"),
         ("UPDATE files SET chunks = chunks + 1 WHERE name = 'b'", "a file has two sizes"),
         ("UPDATE files SET chunks = 0", "can be cut into 1 to 1000 chunks"),
-        ("UPDATE holdings SET file = replace(file, '01', '02')", "holds a file that has no name"),
-        ("UPDATE holdings SET held = x'FFFF'", "what 'ada' holds is no set of chunks"),
-        ("UPDATE files SET file = 'x'; UPDATE holdings SET file = 'x'", "\"x\" is no file id"),
+        ("UPDATE files SET file = 'x'", "\"x\" is no file id"),
         ("DELETE FROM server", "'server'"),
     ] {
         let folder = filled();

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use protocol::{ChunkSet, FileId, FileName, Layout, MessageId, Username, time::UnixMs};
+use protocol::{FileId, FileName, Layout, MessageId, Username, time::UnixMs};
 use server::{
     hub::{
-        Holding, KnownFate, KnownId, Recovered, RegisteredFile, Sequence, StoreOperation, StoredMessage,
-        Tried, TriesRecord,
+        KnownFate, KnownId, Recovered, RegisteredFile, Sequence, StoreOperation, StoredMessage, Tried,
+        TriesRecord,
     },
     store::Store,
 };
@@ -26,7 +26,6 @@ pub(crate) struct Model {
     tries: BTreeMap<Tried, TriesRecord>,
     known_ids: BTreeMap<(Username, u64), KnownId>,
     files: BTreeMap<FileName, RegisteredFile>,
-    holdings: BTreeMap<(FileId, Username), Holding>,
     online: BTreeSet<Username>,
     alive_at: UnixMs,
 }
@@ -58,19 +57,7 @@ impl Model {
             }
             StoreOperation::Tries { who, record } => drop(self.tries.insert(who, record)),
             StoreOperation::RegisterFile(file) => drop(self.files.insert(file.name.clone(), file)),
-            StoreOperation::UnregisterFile { name } => {
-                self.files.remove(&name);
-                let named: BTreeSet<FileId> = self.files.values().map(|file| file.file).collect();
-                self.holdings.retain(|(file, _), _| named.contains(file));
-            }
-            StoreOperation::SetHolding(holding) => {
-                let key = (holding.file, holding.user.clone());
-                if holding.held.is_empty() {
-                    self.holdings.remove(&key);
-                } else if self.files.values().any(|file| file.file == holding.file) {
-                    self.holdings.insert(key, holding);
-                }
-            }
+            StoreOperation::UnregisterFile { name } => drop(self.files.remove(&name)),
         }
     }
 
@@ -95,17 +82,8 @@ impl Model {
 
     /// Reads everything that the store gives, page by page.
     pub(crate) fn found(store: &mut Store, recovered: Recovered) -> Self {
-        let Recovered {
-            secret,
-            last_sequence,
-            mailboxes,
-            blocks,
-            last_seen,
-            tries,
-            known_ids,
-            files,
-            holdings,
-        } = recovered;
+        let Recovered { secret, last_sequence, mailboxes, blocks, last_seen, tries, known_ids, files } =
+            recovered;
         assert_eq!(secret, crate::SECRET, "the first secret stays");
         let mut messages = BTreeMap::new();
         for (user, ..) in &mailboxes {
@@ -128,7 +106,6 @@ impl Model {
             tries: tries.into_iter().collect(),
             known_ids: known_ids.into_iter().map(|k| ((k.from.clone(), k.ordinal), k)).collect(),
             files: files.into_iter().map(|file| (file.name.clone(), file)).collect(),
-            holdings: holdings.into_iter().map(|h| ((h.file, h.user.clone()), h)).collect(),
             ..Self::default()
         }
     }
@@ -172,13 +149,6 @@ pub(crate) fn register(name: &str, file: u8, owner: usize) -> StoreOperation {
     })
 }
 
-/// A user holds all of such a file, or nothing.
-pub(crate) fn hold(file: u8, user: usize, all: bool) -> StoreOperation {
-    let held = if all { ChunkSet::full(u32::from(file) + 1).encode() } else { Vec::new() };
-    let user = NAMES[user].parse().unwrap();
-    StoreOperation::SetHolding(Holding { user, file: FileId([file; 32]), held: held.into() })
-}
-
 /// Any operation; `number` is new.
 pub(crate) fn operation(number: u64) -> impl Strategy<Value = StoreOperation> {
     let user = || (0..NAMES.len()).prop_map(|index| NAMES[index].parse::<Username>().unwrap());
@@ -208,7 +178,6 @@ pub(crate) fn operation(number: u64) -> impl Strategy<Value = StoreOperation> {
         2 => (1..=number).prop_map(|n| {
             StoreOperation::UnregisterFile { name: format!("file {n}").parse().unwrap() }
         }),
-        3 => (0..3u8, 0..3usize, any::<bool>()).prop_map(|(file, user, all)| hold(file, user, all)),
     ]
 }
 

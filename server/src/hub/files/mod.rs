@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use protocol::{ClientFrame, ErrorCode, FileId, ServerFrame, Username, file::CHUNKS_MAX};
 
-pub use index::{Holding, RegisteredFile};
+pub use index::RegisteredFile;
 
 use index::{Claim, FileIndex};
 use lists::{List, Lists};
@@ -20,7 +20,7 @@ use super::{
     chat::Asker,
     effect::{ConnId, StoreOperation},
     known_ids::Waiter,
-    ledger::{Ledger, Promise},
+    ledger::Promise,
     post::Desk,
     presence::Presence,
 };
@@ -44,8 +44,8 @@ pub(super) struct Files {
 
 impl Files {
     /// As the last process left them.
-    pub(super) fn recover(files: Vec<RegisteredFile>, holdings: Vec<Holding>) -> Self {
-        Self { index: FileIndex::recover(files, holdings), ..Self::default() }
+    pub(super) fn recover(files: Vec<RegisteredFile>) -> Self {
+        Self { index: FileIndex::recover(files), ..Self::default() }
     }
 
     /// What a frame costs the server, in units of a direct message.
@@ -164,13 +164,6 @@ impl Files {
     pub(super) fn ended(&mut self, user: &Username, conn: ConnId) {
         self.lists.ended(conn);
         self.told.remove(user);
-    }
-
-    /// Has the store keep what users said they hold since the last call, the latest of each.
-    pub(super) fn note_holdings(&mut self, ledger: &mut Ledger) {
-        for holding in self.index.take_unsaved() {
-            ledger.note(StoreOperation::SetHolding(holding));
-        }
     }
 
     fn tell(&mut self, desk: &mut Desk<'_>, presence: &Presence, asker: &Asker<'_>, list: List) {
