@@ -138,6 +138,16 @@ impl Tap {
         matches!(self.login, Login::Proven | Login::Probing)
     }
 
+    /// Whether a proof came, and no sign of what the hub makes of it was seen yet.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.login == Login::Proven
+    }
+
+    /// Whether there is no verdict in what waits to be sent.
+    pub(crate) fn is_silent(&self, waiting: &[u8]) -> bool {
+        self.verdict(waiting) == Verdict::Probing
+    }
+
     /// The verdict in what waits to be sent. A proof that was neither refused nor welcomed at once was right.
     fn verdict(&self, waiting: &[u8]) -> Verdict {
         if self.said_goodbye {

@@ -26,9 +26,10 @@ impl Server {
     }
 
     /// Whatever was in memory is gone.
-    pub(super) fn crash(&mut self, net: &mut Net) {
+    pub(super) fn crash(&mut self, net: &mut Net, judge: &mut Judge) {
         let with_its_machine = net.dice.chance(300);
         net.note(format_args!("server: crashes, with its machine: {with_its_machine}"));
+        judge.crashed();
         self.crashes += 1;
         self.crash_in = None;
         self.written_at_crash = self.store.is_idle();
