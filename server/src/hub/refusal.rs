@@ -23,7 +23,7 @@ pub(super) fn text(code: ErrorCode) -> &'static str {
         ErrorCode::TooLong => "The text is over 16 KiB. Send it in parts.",
         ErrorCode::Quota => "That is more than one account may keep here at once. Make room first.",
         ErrorCode::StoreFailed => {
-            "The server cannot write to its disk, so it does not count on this, and neither should you. A message may have been shown all the same. Try again later."
+            "The server could not write it down, so it does not keep it. A message may have been shown all the same. Try again later."
         }
         ErrorCode::UnknownCommand | ErrorCode::Usage => "The server does not understand this request.",
         ErrorCode::AlreadyRegistered => "A file of that name is registered already; 'files' lists them.",
