@@ -180,8 +180,8 @@ fn explain(fault: &rustls::Error) -> String {
     }
 }
 
-/// Whether the network has answered.
-fn reached(stream: &TcpStream) -> io::Result<bool> {
+/// Whether the network has answered; for every socket of this program that dials.
+pub(super) fn reached(stream: &TcpStream) -> io::Result<bool> {
     if let Some(error) = stream.take_error()? {
         return Err(error);
     }

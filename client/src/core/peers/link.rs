@@ -13,7 +13,7 @@ use protocol::{
 use super::early::Early;
 
 /// From the first byte to the end of the meeting.
-pub(super) const MEETING_TIME_MAX: Duration = Duration::from_secs(10);
+const MEETING_TIME_MAX: Duration = Duration::from_secs(10);
 /// Silence after which the other side is asked whether it lives.
 const SILENCE: Duration = Duration::from_secs(20);
 /// How long its answer may take.

@@ -447,7 +447,10 @@ impl Peers {
             let Some(link) = self.links.get_mut(&id) else { continue };
             match link.pulse(in_use, now) {
                 Pulse::Fine => {}
-                Pulse::Idle => link.end(&PeerFrame::Bye { reason: ByeReason::Idle }, now),
+                Pulse::Idle => {
+                    link.end(&PeerFrame::Bye { reason: ByeReason::Idle }, now);
+                    self.gone(id, PrivateEnd::Stopped, now);
+                }
                 Pulse::Dead => {
                     self.closed(id, now);
                     self.outputs.push_back(Output::Effect(PeerEffect::Close { link: id }));
@@ -647,4 +650,36 @@ fn changed_key(user: &Username) -> String {
         "{user} shows another key than before. A new computer, or somebody who passes for him: ask him in another \
          way. If it is his, 'trust {user}' accepts it."
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_served_files_over_an_idle_link_is_told_that_it_ends() {
+        let (me, bob, now) = (Fingerprint([1; 32]), Fingerprint([2; 32]), MonoMs(1000));
+        let (link, ticket, purpose) = (LinkId(1), TicketId(7), Purpose::Files);
+        let mut peers = Peers::new(me, KnownPeers::default());
+        peers.logged_in(&"ada".parse().unwrap());
+        peers.expect(ticket, ("bob".parse().unwrap(), bob, purpose), Vec::new(), now);
+        peers.accepted(link, None, now);
+        peers.secured(link, bob);
+        peers.frame(link, PeerFrame::Meet { version: VERSION, ticket, purpose }, now).unwrap();
+        assert!(peers.serves_files(link));
+        let mut later = now;
+        let mut is_told = false;
+        // The other side answers every ping, so that only idleness ends the link.
+        while let Some(at) = peers.poll_timeout(|_| false).filter(|_| !is_told && later < MonoMs(200_000)) {
+            later = at;
+            peers.handle_timeout(later, |_| false);
+            if let Some(decoder) = peers.take_decoder(link, &[], later) {
+                peers.put_decoder(link, decoder);
+            }
+            let mut outputs = core::iter::from_fn(|| peers.poll_output());
+            is_told = outputs.any(|output| matches!(output, Output::FilesGone { .. }));
+        }
+        assert!(is_told && !peers.serves_files(link));
+        assert_eq!(later, MonoMs(61_000));
+    }
 }

@@ -24,6 +24,7 @@ use protocol::{
 use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection};
 use slab::Slab;
 
+use super::connection::reached;
 use crate::core::{Core, Input, LinkId, PeerEffect, PeerInput};
 use stream::{PeerStream, Pipe};
 
@@ -318,7 +319,8 @@ impl Peers {
     fn serve_socket(&mut self, index: usize, core: &mut Core, registry: &Registry, now: Now) {
         let Some(socket) = self.sockets.get_mut(index) else { return };
         if let Stage::Dialling { ticket, key } = socket.stage {
-            match reached(socket.transport.stream()) {
+            let PeerStream::Tcp(stream) = socket.transport.stream() else { return };
+            match reached(stream) {
                 Ok(false) => return,
                 Ok(true) => socket.stage = Stage::Dialled { ticket, key },
                 Err(_) => return self.drop_dialled(index, ticket, core, registry, now),
@@ -451,20 +453,4 @@ impl Peers {
 /// Where to listen so that the others on the way to the server can reach this client.
 pub(super) fn default_address(local: IpAddr) -> SocketAddr {
     SocketAddr::new(local, 0)
-}
-
-/// Whether the network has answered.
-fn reached(stream: &PeerStream) -> io::Result<bool> {
-    let PeerStream::Tcp(stream) = stream else { return Ok(true) };
-    if let Some(error) = stream.take_error()? {
-        return Err(error);
-    }
-    match stream.peer_addr() {
-        Ok(_) => {
-            stream.set_nodelay(true)?;
-            Ok(true)
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
-        Err(error) => Err(error),
-    }
 }
