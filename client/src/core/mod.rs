@@ -39,7 +39,7 @@ pub use event::{
     Progress, Transfer,
 };
 pub use files::Rates;
-pub use peers::{KnownPeers, LinkId, PeerEffect, PeerInput, TicketError, Tickets};
+pub use peers::{KnownPeers, LinkId, PeerEffect, PeerInput};
 pub use seen::Seen;
 pub use trust::Trust;
 

@@ -25,7 +25,7 @@ const BATCH_LEN: usize = 16 * 1024;
 
 /// How a link came to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub(super) enum Way {
     /// One side could dial the other.
     Direct,
     /// The server carries its bytes, which it cannot read.

@@ -25,15 +25,14 @@ use protocol::{
 
 pub use interface::{LinkId, PeerEffect, PeerInput};
 pub use known::KnownPeers;
-pub use link::Way;
-pub use tickets::{TicketError, Tickets};
 
 use super::event::{Event, PrivateEnd};
 pub(super) use interface::{Ask, Output, Tell};
 use known::Judgement;
-use link::{PeerLink, Pulse};
+use link::{PeerLink, Pulse, Way};
 use meeting::{Attempt, Call, Phase};
 use talk::Talk;
+use tickets::{TicketError, Tickets};
 
 /// Links of strangers that have not shown a ticket yet: more are closed at once.
 const STRANGERS_MAX: usize = 32;

@@ -12,7 +12,7 @@ const COUNT_MAX: usize = 1_024;
 
 /// Tickets that may still be shown.
 #[derive(Debug, Default)]
-pub struct Tickets {
+pub(super) struct Tickets {
     expected: BTreeMap<TicketId, Expected>,
 }
 
@@ -26,7 +26,7 @@ struct Expected {
 
 /// Why somebody who comes is sent away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum TicketError {
+pub(super) enum TicketError {
     /// Never announced, or used before.
     #[error("nobody was announced with this ticket")]
     Unknown,
@@ -43,7 +43,7 @@ pub enum TicketError {
 
 impl Tickets {
     /// The server says that somebody may come.
-    pub fn expect(
+    pub(super) fn expect(
         &mut self,
         ticket: TicketId,
         from: Username,
@@ -71,7 +71,7 @@ impl Tickets {
 
     /// Somebody comes and shows a ticket and a key: who it is. The ticket is used up, whatever the outcome, so
     /// that nobody can try keys against it.
-    pub fn redeem(
+    pub(super) fn redeem(
         &mut self,
         ticket: TicketId,
         key: Fingerprint,
