@@ -153,7 +153,8 @@ pub fn help() -> String {
          beside it in known_peers; 'startprivate' refuses one that has changed until 'trust' accepts it.\n\n\
          What 'register' and 'download' remember lies in .parlour in the directory of --dir, for each user apart.\n\
          Limits take K, M or G behind the number, powers of 1024.\n\n\
-         Exit codes: 0 logged out, 1 connection failed or lost, 2 wrong usage, 3 login refused,\n\
+         When the connection is lost, it is made again by itself for ten minutes.\n\n\
+         Exit codes: 0 logged out, 1 connection failed or lost for good, 2 wrong usage, 3 login refused,\n\
          4 logged out for inactivity, 5 the server could not prove who it is.\n\n\
          Example: parlour --user ada 127.0.0.1 8080";
     format!("{}\n\n{details}", table().usage(brief).trim_end_matches('\n'))
