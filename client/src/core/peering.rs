@@ -200,7 +200,10 @@ impl Core {
     fn handle_link_frame(&mut self, link: LinkId, frame: PeerFrame<'_>) -> Result<(), ProtocolError> {
         let now = self.now.mono;
         if !is_about_files(&frame) {
-            return self.peers.frame(link, frame, now);
+            self.peers.frame(link, frame, now)?;
+            // The next frame may be one about files, over a link that is open for them since this one.
+            self.pump();
+            return Ok(());
         }
         if !self.peers.serves_files(link) {
             return Err(ProtocolError::Tag { tag: "of files".to_owned() });
@@ -229,5 +232,36 @@ fn is_about_files(frame: &PeerFrame<'_>) -> bool {
         | PeerFrame::Private { .. }
         | PeerFrame::Heard { .. }
         | PeerFrame::HangUp => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::{
+        FileId, Fingerprint, Purpose, VERSION,
+        time::{MonoMs, Now, UnixMs},
+    };
+
+    use super::*;
+    use crate::core::{Input, Seen, Setup};
+
+    #[test]
+    fn a_frame_about_files_may_come_together_with_the_one_that_opens_the_link_for_them() {
+        let (now, link, bob) = (Now { mono: MonoMs(0), wall: UnixMs(0) }, LinkId(1), Fingerprint([1; 32]));
+        let (ticket, purpose, file) = (TicketId(7), Purpose::Files, FileId([3; 32]));
+        let mut core = Core::new(Setup::for_key(Fingerprint([0; 32])), Seen::default(), [0; 32], now);
+        core.peers.expect(ticket, ("bob".parse().unwrap(), bob, purpose), Vec::new(), now.mono);
+        let mut bytes = PeerFrame::Meet { version: VERSION, ticket, purpose }.encode().as_bytes().to_vec();
+        bytes.extend_from_slice(PeerFrame::WantHolds { file }.encode().as_bytes());
+        for input in [
+            PeerInput::Accepted { link, relay: None },
+            PeerInput::Secured { link, key: bob },
+            PeerInput::Received { link, bytes: &bytes },
+        ] {
+            core.handle_input(now, Input::Peer(input));
+        }
+        let mut answer = PeerFrame::Met { ticket }.encode().as_bytes().to_vec();
+        answer.extend_from_slice(PeerFrame::NoFile { file }.encode().as_bytes());
+        assert_eq!(core.link_waiting(link), answer);
     }
 }
