@@ -78,9 +78,10 @@ fn everything_that_was_confirmed_before_a_kill_is_there_once() {
             assert_eq!(ok["state"], "stored");
         }
         server.kill();
-        ada.wait_exit();
-        drop(server);
+        ada.expect_event("the loss of the connection", |event| kind(event) == "reconnecting");
         let events = ada.events();
+        // Nothing is sent again.
+        drop((ada, server));
         let stored = events.iter().filter(|event| event["state"] == "stored");
         confirmed.extend(stored.map(|event| (number + event["re"].as_u64().unwrap() - 1).to_string()));
         number += 100;

@@ -645,7 +645,9 @@ impl Hub {
         match ending {
             Ending::Gone => self.close(conn),
             Ending::Goodbye(reason, text) => {
-                Alarm::WHILE_OPEN.iter().for_each(|&alarm| self.sessions.disarm(conn, alarm));
+                for alarm in Alarm::WHILE_OPEN {
+                    self.sessions.disarm(conn, alarm);
+                }
                 if reason == GoodbyeReason::TooSlow {
                     self.sessions.discard_waiting(conn);
                 }

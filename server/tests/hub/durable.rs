@@ -219,7 +219,7 @@ fn a_lock_ends_when_it_would_have_whatever_the_wall_clock_does() {
     let mut rig = Rig::recover(Limits::default(), recovered(&rig.written));
     assert!(locked(&mut rig));
     rig.settle(true);
-    rig.pass(Duration::from_millis(20_000));
+    rig.pass(Duration::from_secs(20));
     // Somebody sets the clock.
     rig.now.wall.0 += 3_600_000;
     rig.pass(Duration::from_millis(0));
@@ -264,7 +264,7 @@ fn names_without_an_account_are_shown_the_same_salt_by_the_next_hub() {
 fn who_was_here_before_is_known_to_the_next_hub() {
     let mut rig = Rig::new(Limits::default());
     let grace = rig.log_in("grace");
-    rig.pass(Duration::from_millis(5_000));
+    rig.pass(Duration::from_secs(5));
     rig.say(grace, &ClientFrame::Logout { request: RequestId(1) });
     rig.settle(true);
     let wall = UnixMs(rig.now.wall.0 + 10_000);
@@ -280,13 +280,13 @@ fn who_was_here_before_is_known_to_the_next_hub() {
 fn that_the_server_lives_is_written_down_while_somebody_is_here() {
     let mut rig =
         Rig::new(Limits { inactivity: None, keep_alive: Duration::from_secs(1_000), ..Limits::default() });
-    rig.pass(Duration::from_millis(60_000));
+    rig.pass(Duration::from_secs(60));
     rig.settle(true);
     let is_alive = |operation: &StoreOperation| matches!(operation, StoreOperation::Alive { .. });
     assert!(!rig.written.iter().any(is_alive));
     rig.log_in("ada");
     rig.settle(true);
-    rig.pass(Duration::from_millis(60_000));
+    rig.pass(Duration::from_secs(60));
     rig.settle(true);
     assert!(rig.written.iter().any(is_alive));
 }
