@@ -5,7 +5,7 @@
 //!
 //! After any input, [`Core::poll_output`] is called until it gives nothing more. Effects are carried out in
 //! their order, and *asking for the next one says that the one before was carried out*: a message is
-//! acknowledged to the server only after the effect that shows it. Then [`Core::waiting`] holds what is to be
+//! acknowledged to the server only after the effects that show it and write down that it was shown. Then [`Core::waiting`] holds what is to be
 //! sent, taken off by [`Core::sent`]. [`Core::poll_timeout`] says when [`Core::handle_timeout`] is due, and
 //! [`Core::wants_input`] whether another line may be read from the user.
 
@@ -132,6 +132,8 @@ pub enum Input<'a> {
     Peer(PeerInput<'a>),
     /// Answers [`Effect::Disk`].
     Disk(DiskReply),
+    /// Answers [`Effect::Recall`]: what [`Effect::Note`] has written down, of this client and those before it.
+    Recalled(Seen),
 }
 
 /// What the shell must do.
@@ -145,6 +147,21 @@ pub enum Effect {
     Show(Event),
     /// This is the server's key; it has proven that it knows the user's password.
     Remember(Fingerprint),
+    /// This user is logged in; which messages were shown to him before? To be answered before the connection is
+    /// read again.
+    Recall {
+        /// Whose messages.
+        user: Username,
+        /// The server's key; `None` without TLS.
+        server: Option<Fingerprint>,
+    },
+    /// The message that was just shown must not be shown again, by no later client either.
+    Note {
+        /// Its sender.
+        from: Username,
+        /// Which of his messages.
+        id: MessageId,
+    },
     /// Something about links to other clients.
     Peer(PeerEffect),
     /// Something to be done with files, off the loop.
@@ -207,19 +224,24 @@ pub struct Core {
     /// The number of a `logout` that waits for the commands before it.
     logout: Option<u64>,
     seen: Seen,
+    /// No frame is looked at until it is known what was shown before.
+    is_recalling: bool,
     peers: Peers,
     files: Files,
     /// Commands about a file that is being registered: they wait for that.
     held_back: VecDeque<(u64, FileCommand)>,
-    /// The message that the last effect shows.
+    /// What the last effect has done for a message.
     showing: Option<Shown>,
     effects: VecDeque<Effect>,
 }
 
-/// A message whose sender waits to hear that it was shown.
+/// How far a message has come that a user is to see.
 #[derive(Debug)]
 enum Shown {
     Message(Username, MessageId),
+    Broadcast(Username, MessageId),
+    /// A message that was shown is written down.
+    Noted(Username, MessageId),
     Private(Username),
 }
 
@@ -279,8 +301,8 @@ impl fmt::Debug for Line {
 
 impl Core {
     /// A client that starts to connect at once. `random_seed` must come from the system's randomness: message ids
-    /// and nonces are made of it. `seen`: the messages that were shown before.
-    pub fn new(setup: Setup, seen: Seen, random_seed: [u8; 32], now: Now) -> Self {
+    /// and nonces are made of it.
+    pub fn new(setup: Setup, random_seed: [u8; 32], now: Now) -> Self {
         let mut random = RandomStream::from_seed(random_seed);
         let mut core = Self {
             now,
@@ -300,7 +322,8 @@ impl Core {
             count: 0,
             requests: Requests::default(),
             logout: None,
-            seen,
+            seen: Seen::default(),
+            is_recalling: false,
             showing: None,
             effects: VecDeque::new(),
         };
@@ -327,6 +350,11 @@ impl Core {
             Input::Interrupt => self.interrupt(),
             Input::Peer(input) => self.peer_input(input),
             Input::Disk(reply) => self.files.disk(reply, self.now.mono),
+            Input::Recalled(seen) => {
+                self.seen.add(seen);
+                self.is_recalling = false;
+                self.read_frames();
+            }
         }
         self.advance();
         self.pump();
@@ -378,13 +406,19 @@ impl Core {
     /// The next thing to do outside.
     pub fn poll_output(&mut self) -> Option<Effect> {
         match (self.showing.take(), &mut self.link) {
-            (Some(Shown::Message(from, id)), Some(link)) => link.send(&ClientFrame::Ack { from, id }),
+            (Some(Shown::Message(from, id)), _) => {
+                self.showing = Some(Shown::Noted(from.clone(), id));
+                return Some(Effect::Note { from, id });
+            }
+            (Some(Shown::Broadcast(from, id)), _) => return Some(Effect::Note { from, id }),
+            (Some(Shown::Noted(from, id)), Some(link)) => link.send(&ClientFrame::Ack { from, id }),
             (Some(Shown::Private(from)), _) => self.peers.shown(&from),
-            _ => {}
+            (Some(Shown::Noted(..)), None) | (None, _) => {}
         }
         let effect = self.effects.pop_front()?;
         self.showing = match &effect {
             Effect::Show(Event::Message { from, id, .. }) => Some(Shown::Message(from.clone(), *id)),
+            Effect::Show(Event::Broadcast { from, id, .. }) => Some(Shown::Broadcast(from.clone(), *id)),
             Effect::Show(Event::Private { from, .. }) => Some(Shown::Private(from.clone())),
             _ => None,
         };
@@ -424,11 +458,6 @@ impl Core {
             Stage::Connecting | Stage::LoggingIn { .. } | Stage::Leaving { .. } | Stage::Over => Prompt::Wait,
             Stage::Online { .. } => Prompt::Command,
         }
-    }
-
-    /// The messages that were shown, for the next client of this user.
-    pub fn seen(&self) -> &Seen {
-        &self.seen
     }
 
     /// Goes as far as what is known allows.
@@ -523,6 +552,11 @@ impl Core {
     fn received(&mut self, bytes: &[u8]) {
         let Some(link) = &mut self.link else { return };
         link.received(bytes, self.now.mono);
+        self.read_frames();
+    }
+
+    fn read_frames(&mut self) {
+        let Some(link) = &mut self.link else { return };
         // Taken out while its frames are handled, because they borrow from it.
         let mut decoder = std::mem::replace(&mut link.decoder, protocol::FrameDecoder::new(0));
         let dial = self.dials;
@@ -548,7 +582,9 @@ impl Core {
         dial: u64,
         decoder: &mut protocol::FrameDecoder,
     ) -> Result<(), ProtocolError> {
-        while let Some(state) = self.link.as_ref().filter(|_| self.dials == dial).map(|link| link.state) {
+        while let Some(state) = self.link.as_ref().filter(|_| self.dials == dial).map(|link| link.state)
+            && !self.is_recalling
+        {
             let Some(body) = decoder.next_body()? else { break };
             let frame = ServerFrame::decode(body, state)?;
             self.handle_frame(frame)?;

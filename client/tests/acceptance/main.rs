@@ -30,5 +30,6 @@ mod passwd;
 mod presence;
 mod private;
 mod reconnect;
+mod restart;
 mod shutdown;
 mod swarm;
