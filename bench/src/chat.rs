@@ -89,11 +89,7 @@ impl Chat {
                 Effect::HangUp | Effect::Exit { .. } => goes_on = false,
                 // These users never come back.
                 Effect::Recall { .. } => self.core.handle_input(now, Input::Recalled(Seen::default())),
-                Effect::Dial
-                | Effect::Remember(_)
-                | Effect::Note { .. }
-                | Effect::Peer(_)
-                | Effect::Disk(_) => {}
+                Effect::Dial | Effect::Remember(_) | Effect::Peer(_) | Effect::Disk(_) => {}
             }
         }
         goes_on

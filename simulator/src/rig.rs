@@ -247,11 +247,6 @@ impl Rig {
                 }
                 Effect::Show(event) => self.show(room, &event),
                 Effect::Recall { .. } => self.recall(room),
-                Effect::Note { from, id } => {
-                    if let Some(person) = room.people.get_mut(self.person) {
-                        person.seen.insert(&from, id);
-                    }
-                }
                 Effect::Exit { code, complaint } => {
                     room.net.note(format_args!("client {}: exit {code} {complaint:?}", self.id));
                     if self.refused_at_step == Some(room.net.step) && code == 1 {
@@ -297,6 +292,7 @@ impl Rig {
         match event {
             Event::Message { id, from, text, .. } | Event::Broadcast { id, from, text, .. } => {
                 let is_broadcast = matches!(event, Event::Broadcast { .. });
+                person.seen.insert(from, *id);
                 self.shown.push((from.clone(), *id));
                 if *sabotage != Some(Sabotage::ScreenDark) {
                     let shown = Shown { id: *id, from, text, is_broadcast };

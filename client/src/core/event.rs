@@ -28,6 +28,16 @@ pub enum Event {
     Error { number: u64, command: String, code: ErrorCode, text: String },
 }
 
+impl Event {
+    /// Whose message this is, and which: what must not be shown again.
+    pub fn message(&self) -> Option<(&Username, MessageId)> {
+        match self {
+            Self::Message { from, id, .. } | Self::Broadcast { from, id, .. } => Some((from, *id)),
+            _ => None,
+        }
+    }
+}
+
 /// What a command that succeeded gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the variants and fields are those of the command table")]

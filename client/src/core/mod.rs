@@ -5,7 +5,7 @@
 //!
 //! After any input, [`Core::poll_output`] is called until it gives nothing more. Effects are carried out in
 //! their order, and *asking for the next one says that the one before was carried out*: a message is
-//! acknowledged to the server only after the effects that show it and write down that it was shown. Then [`Core::waiting`] holds what is to be
+//! acknowledged to the server only after the effect that shows it. Then [`Core::waiting`] holds what is to be
 //! sent, taken off by [`Core::sent`]. [`Core::poll_timeout`] says when [`Core::handle_timeout`] is due, and
 //! [`Core::wants_input`] whether another line may be read from the user.
 
@@ -132,7 +132,7 @@ pub enum Input<'a> {
     Peer(PeerInput<'a>),
     /// Answers [`Effect::Disk`].
     Disk(DiskReply),
-    /// Answers [`Effect::Recall`]: what [`Effect::Note`] has written down, of this client and those before it.
+    /// Answers [`Effect::Recall`]: of this client and those before it.
     Recalled(Seen),
 }
 
@@ -143,24 +143,18 @@ pub enum Effect {
     Dial,
     /// Close the connection, after sending what waits.
     HangUp,
-    /// Show this to the user.
+    /// Show this to the user. If it is [`Event::message`], its id is written down for [`Effect::Recall`] when only
+    /// the last bit of it is not shown yet.
     Show(Event),
     /// This is the server's key; it has proven that it knows the user's password.
     Remember(Fingerprint),
-    /// This user is logged in; which messages were shown to him before? To be answered before the connection is
-    /// read again.
+    /// This user is logged in; which messages were shown to him before, the last one last? To be answered before
+    /// the connection is read again.
     Recall {
         /// Whose messages.
         user: Username,
         /// The server's key; `None` without TLS.
         server: Option<Fingerprint>,
-    },
-    /// The message that was just shown must not be shown again, by no later client either.
-    Note {
-        /// Its sender.
-        from: Username,
-        /// Which of his messages.
-        id: MessageId,
     },
     /// Something about links to other clients.
     Peer(PeerEffect),
@@ -226,22 +220,21 @@ pub struct Core {
     seen: Seen,
     /// No frame is looked at until it is known what was shown before.
     is_recalling: bool,
+    /// The last message of the client before this one: it may have ended before the last bit of that was shown.
+    doubtful: Option<(Username, MessageId)>,
     peers: Peers,
     files: Files,
     /// Commands about a file that is being registered: they wait for that.
     held_back: VecDeque<(u64, FileCommand)>,
-    /// What the last effect has done for a message.
+    /// The message that the last effect shows.
     showing: Option<Shown>,
     effects: VecDeque<Effect>,
 }
 
-/// How far a message has come that a user is to see.
+/// A message whose sender waits to hear that it was shown.
 #[derive(Debug)]
 enum Shown {
     Message(Username, MessageId),
-    Broadcast(Username, MessageId),
-    /// A message that was shown is written down.
-    Noted(Username, MessageId),
     Private(Username),
 }
 
@@ -324,6 +317,7 @@ impl Core {
             logout: None,
             seen: Seen::default(),
             is_recalling: false,
+            doubtful: None,
             showing: None,
             effects: VecDeque::new(),
         };
@@ -351,7 +345,7 @@ impl Core {
             Input::Peer(input) => self.peer_input(input),
             Input::Disk(reply) => self.files.disk(reply, self.now.mono),
             Input::Recalled(seen) => {
-                self.seen.add(seen);
+                self.doubtful = self.seen.add(seen);
                 self.is_recalling = false;
                 self.read_frames();
             }
@@ -406,19 +400,13 @@ impl Core {
     /// The next thing to do outside.
     pub fn poll_output(&mut self) -> Option<Effect> {
         match (self.showing.take(), &mut self.link) {
-            (Some(Shown::Message(from, id)), _) => {
-                self.showing = Some(Shown::Noted(from.clone(), id));
-                return Some(Effect::Note { from, id });
-            }
-            (Some(Shown::Broadcast(from, id)), _) => return Some(Effect::Note { from, id }),
-            (Some(Shown::Noted(from, id)), Some(link)) => link.send(&ClientFrame::Ack { from, id }),
+            (Some(Shown::Message(from, id)), Some(link)) => link.send(&ClientFrame::Ack { from, id }),
             (Some(Shown::Private(from)), _) => self.peers.shown(&from),
-            (Some(Shown::Noted(..)), None) | (None, _) => {}
+            _ => {}
         }
         let effect = self.effects.pop_front()?;
         self.showing = match &effect {
             Effect::Show(Event::Message { from, id, .. }) => Some(Shown::Message(from.clone(), *id)),
-            Effect::Show(Event::Broadcast { from, id, .. }) => Some(Shown::Broadcast(from.clone(), *id)),
             Effect::Show(Event::Private { from, .. }) => Some(Shown::Private(from.clone())),
             _ => None,
         };
@@ -609,8 +597,8 @@ impl Core {
             ServerFrame::Deliver { from, id, sent_at, offline, text } => {
                 if self.seen.insert(&from, id) {
                     self.show(Event::Message { id, from, text: text.to_owned(), sent_at, offline });
-                } else if let Some(link) = &mut self.link {
-                    link.send(&ClientFrame::Ack { from, id });
+                } else {
+                    self.deliver_again(from, id, text);
                 }
             }
             ServerFrame::Announce { from, id, sent_at, text } => {
@@ -680,6 +668,20 @@ impl Core {
             ServerFrame::Pong => {}
         }
         Ok(())
+    }
+
+    /// The server does not know that a message was shown.
+    fn deliver_again(&mut self, from: Username, id: MessageId, text: &str) {
+        if self.doubtful.take_if(|doubtful| *doubtful == (from.clone(), id)).is_some() {
+            // As a message it must not come twice, and lost it must not be.
+            let text = format!(
+                "The client before this one ended while it showed you this message from {from}, or right after: {text}"
+            );
+            self.show(Event::Notice { text });
+        }
+        if let Some(link) = &mut self.link {
+            link.send(&ClientFrame::Ack { from, id });
+        }
     }
 
     fn goodbye(&mut self, reason: GoodbyeReason, text: &str) {

@@ -32,11 +32,13 @@ impl Seen {
         true
     }
 
-    /// Notes what another client of this user has shown.
-    pub(super) fn add(&mut self, others: Self) {
+    /// Notes what other clients of this user have shown. The last of that, if it was not noted before.
+    pub(super) fn add(&mut self, others: Self) -> Option<(Username, MessageId)> {
+        let mut last = None;
         for (from, id) in others.order {
-            self.insert(&from, id);
+            last = self.insert(&from, id).then_some((from, id));
         }
+        last
     }
 }
 

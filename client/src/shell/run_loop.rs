@@ -205,7 +205,7 @@ impl RunLoop {
                     connection.close(self.poll.registry());
                 }
             }
-            Effect::Show(event) => self.output.show(&event)?,
+            Effect::Show(event) => self.show(&event)?,
             Effect::Remember(fingerprint) => {
                 if let Err(error) = self.known_hosts.remember(fingerprint) {
                     self.output.show(&Event::Notice { text: error.to_string() })?;
@@ -218,13 +218,6 @@ impl RunLoop {
                     self.output.show(&Event::Notice { text: error.to_string() })?;
                 }
                 self.core.handle_input(self.now(), Input::Recalled(seen));
-            }
-            Effect::Note { from, id } => {
-                if let Some(file) = &mut self.seen
-                    && let Err(error) = file.note(&from, id)
-                {
-                    self.output.show(&Event::Notice { text: error.to_string() })?;
-                }
             }
             Effect::Peer(PeerEffect::Remember { user, key }) => {
                 if let Err(error) = self.known_peers.remember(&user, key) {
@@ -251,6 +244,20 @@ impl RunLoop {
             }
         }
         Ok(None)
+    }
+
+    fn show(&mut self, event: &Event) -> io::Result<()> {
+        let Some((from, id)) = event.message() else { return self.output.show(event) };
+        let mut noted = Ok(());
+        self.output.show_and_note(event, || {
+            if let Some(file) = &mut self.seen {
+                noted = file.note(from, id);
+            }
+        })?;
+        match noted {
+            Ok(()) => Ok(()),
+            Err(error) => self.output.show(&Event::Notice { text: error.to_string() }),
+        }
     }
 
     fn dial(&mut self) {

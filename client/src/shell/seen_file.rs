@@ -1,8 +1,8 @@
 //! The files of the messages that were shown, a pair for each user of each server: what a client that was killed
 //! leaves to the one after it, so that it does not show a message again.
 //!
-//! A line for each message, `id sender`, appended when it was shown and before that is confirmed to the server. Must
-//! not know what is done with them.
+//! A line for each message, `id sender`, appended when all but the last bit of it is shown, and before that is
+//! confirmed to the server. Must not know how messages are shown.
 
 use std::{
     fs::{self, File},
@@ -88,7 +88,7 @@ impl SeenFiles {
 }
 
 impl SeenFile {
-    /// Notes a message that was shown. What is wrong is said once.
+    /// Notes a message. What is wrong is said once.
     pub(super) fn note(&mut self, from: &Username, id: MessageId) -> Result<(), SeenFileError> {
         let Err(source) = self.append(from, id) else { return Ok(()) };
         if std::mem::replace(&mut self.has_complained, true) {

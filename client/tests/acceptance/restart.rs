@@ -5,7 +5,7 @@
 
 mod wire;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -51,7 +51,7 @@ fn killed_before_the_server_hears_of_it(home: &Home, server: &Server, ada: &mut 
 }
 
 #[test]
-fn what_was_shown_before_a_kill_is_not_shown_again_and_what_came_later_is() {
+fn what_was_shown_before_a_kill_does_not_come_again_and_what_came_later_does() {
     let (home, server) = (Home::new(), Server::usual());
     let mut ada = Client::login(&server, "ada");
     killed_before_the_server_hears_of_it(&home, &server, &mut ada);
@@ -130,7 +130,29 @@ fn a_client_that_cannot_note_says_so_once_and_shows_everything() {
 }
 
 #[test]
-fn a_kill_in_the_middle_of_many_messages_costs_none_and_doubles_one_at_most() {
+fn what_may_have_been_cut_off_by_the_kill_is_told_and_not_shown_as_a_message_again() {
+    let (home, server) = (Home::new(), Server::usual());
+    let mut ada = Client::login(&server, "ada");
+    let wire = Wire::to(server.address());
+    let mut bob = log_in(&home, wire.address());
+    wire.cut_what_the_client_says();
+    let messages = ada.post_all(&["message bob whole", "message bob the last one"]);
+    bob.expect("message");
+    bob.expect("message");
+    bob.kill();
+    assert_eq!(ada.reply(messages)["state"], "stored");
+    let mut bob = log_in(&home, server.address());
+    assert_eq!(shown(&mut bob), [""; 0]);
+    let notice = bob.expect("notice");
+    let text = notice["text"].as_str().unwrap();
+    assert!(text.contains("from ada") && text.ends_with(": the last one"), "{text}");
+    bob.expect_none("notice");
+    bob.kill();
+    log_in(&home, server.address()).expect_none("notice");
+}
+
+#[test]
+fn kills_in_the_middle_of_many_messages_double_none_and_lose_none() {
     const MESSAGES: usize = 500;
     const KILLS: usize = 10;
     let (home, server) = (Home::new(), Server::usual());
@@ -142,12 +164,16 @@ fn a_kill_in_the_middle_of_many_messages_costs_none_and_doubles_one_at_most() {
     for number in 1..=MESSAGES {
         assert_eq!(ada.reply(number as u64)["state"], "stored");
     }
-    let mut times_shown = BTreeMap::<String, usize>::new();
+    let (mut messages, mut notices) = (Vec::new(), BTreeSet::new());
     let mut count = |output: &str| {
         // What a killed client has written in part was not shown.
-        let events = output.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        for message in events.filter(|event| kind(event) == "message") {
-            *times_shown.entry(message["text"].as_str().unwrap().to_owned()).or_default() += 1;
+        for event in output.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
+            let text = event["text"].as_str().unwrap_or_default().to_owned();
+            match kind(&event) {
+                "message" => messages.push(text),
+                "notice" => _ = notices.insert(text.rsplit(": ").next().unwrap().to_owned()),
+                _ => {}
+            }
         }
     };
     for _ in 0..KILLS {
@@ -160,7 +186,8 @@ fn a_kill_in_the_middle_of_many_messages_costs_none_and_doubles_one_at_most() {
     let mut bob = log_in(&home, server.address());
     bob.ok("whoelse");
     count(&bob.output());
-    assert_eq!(times_shown.len(), MESSAGES, "none is lost");
-    let doubled: usize = times_shown.values().map(|times| times - 1).sum();
-    assert!(doubled <= KILLS, "{doubled} were shown again after {KILLS} kills");
+    let shown: BTreeSet<String> = messages.iter().cloned().collect();
+    assert_eq!(shown.len(), messages.len(), "some were shown twice");
+    assert_eq!(shown.union(&notices).count(), MESSAGES, "some were lost");
+    assert!(notices.len() <= KILLS, "{} are in doubt", notices.len());
 }
