@@ -155,11 +155,7 @@ impl Core {
                 self.effects.push_back(Effect::Remember(shown));
             }
         }
-        // Each time: while this client was away, another one of this user may have shown something.
-        let secured = self.link.as_ref().and_then(|link| link.secured.as_ref());
-        let server = secured.and_then(|secured| secured.peer);
-        self.effects.push_back(Effect::Recall { user: user.clone(), server });
-        self.is_recalling = true;
+        self.recall_seen(&user);
         self.stage = Stage::Online { user: user.clone(), is_ready: false };
         if self.away.is_none() {
             self.show(Event::Login { user });

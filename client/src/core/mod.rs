@@ -18,6 +18,7 @@ mod link;
 mod login;
 mod peering;
 pub mod peers;
+mod recall;
 mod reconnect;
 mod requests;
 mod seen;
@@ -52,6 +53,7 @@ use files::{
 use link::{Link, Pulse};
 use login::Step;
 use peers::Peers;
+use recall::Recall;
 use reconnect::Away;
 use requests::{Abandoned, Answer, Refused, Request, Requests};
 
@@ -218,10 +220,7 @@ pub struct Core {
     /// The number of a `logout` that waits for the commands before it.
     logout: Option<u64>,
     seen: Seen,
-    /// No frame is looked at until it is known what was shown before.
-    is_recalling: bool,
-    /// The last message of the client before this one: it may have ended before the last bit of that was shown.
-    doubtful: Option<(Username, MessageId)>,
+    recall: Recall,
     peers: Peers,
     files: Files,
     /// Commands about a file that is being registered: they wait for that.
@@ -316,8 +315,7 @@ impl Core {
             requests: Requests::default(),
             logout: None,
             seen: Seen::default(),
-            is_recalling: false,
-            doubtful: None,
+            recall: Recall::default(),
             showing: None,
             effects: VecDeque::new(),
         };
@@ -345,8 +343,7 @@ impl Core {
             Input::Peer(input) => self.peer_input(input),
             Input::Disk(reply) => self.files.disk(reply, self.now.mono),
             Input::Recalled(seen) => {
-                self.doubtful = self.seen.add(seen);
-                self.is_recalling = false;
+                self.recall.recalled(self.seen.add(seen));
                 self.read_frames();
             }
         }
@@ -571,7 +568,7 @@ impl Core {
         decoder: &mut protocol::FrameDecoder,
     ) -> Result<(), ProtocolError> {
         while let Some(state) = self.link.as_ref().filter(|_| self.dials == dial).map(|link| link.state)
-            && !self.is_recalling
+            && !self.recall.is_awaited()
         {
             let Some(body) = decoder.next_body()? else { break };
             let frame = ServerFrame::decode(body, state)?;
@@ -598,7 +595,7 @@ impl Core {
                 if self.seen.insert(&from, id) {
                     self.show(Event::Message { id, from, text: text.to_owned(), sent_at, offline });
                 } else {
-                    self.deliver_again(from, id, text);
+                    self.delivered_again(from, id, text);
                 }
             }
             ServerFrame::Announce { from, id, sent_at, text } => {
@@ -609,6 +606,7 @@ impl Core {
             ServerFrame::Ready => {
                 if let Stage::Online { user, is_ready } = &mut self.stage {
                     *is_ready = true;
+                    self.effects.extend(self.recall.tell().map(Effect::Show));
                     self.peers.logged_in(user);
                     self.files.logged_in(user, self.now.mono);
                     self.back();
@@ -671,20 +669,6 @@ impl Core {
         Ok(())
     }
 
-    /// The server does not know that a message was shown.
-    fn deliver_again(&mut self, from: Username, id: MessageId, text: &str) {
-        if self.doubtful.take_if(|doubtful| *doubtful == (from.clone(), id)).is_some() {
-            // As a message it must not come twice, and lost it must not be.
-            let text = format!(
-                "The client before this one ended while it showed you this message from {from}, or right after: {text}"
-            );
-            self.show(Event::Notice { text });
-        }
-        if let Some(link) = &mut self.link {
-            link.send(&ClientFrame::Ack { from, id });
-        }
-    }
-
     fn goodbye(&mut self, reason: GoodbyeReason, text: &str) {
         if self.user().is_none() {
             // After a log-in deadline the connection is dialled again when it is needed.
@@ -724,6 +708,7 @@ impl Core {
     fn finish(&mut self, reason: DisconnectReason, code: u8) {
         // What the parts have to say comes before the end.
         self.pump();
+        self.effects.extend(self.recall.tell().map(Effect::Show));
         self.away = None;
         self.abandon();
         if let Some(number) = self.logout.take().filter(|_| !matches!(self.stage, Stage::Leaving { .. })) {
