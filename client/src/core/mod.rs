@@ -403,7 +403,9 @@ impl Core {
         }
         let effect = self.effects.pop_front()?;
         self.showing = match &effect {
-            Effect::Show(Event::Message { from, id, .. }) => Some(Shown::Message(from.clone(), *id)),
+            Effect::Show(Event::Message { from, id, .. } | Event::Doubt { from, id, .. }) => {
+                Some(Shown::Message(from.clone(), *id))
+            }
             Effect::Show(Event::Private { from, .. }) => Some(Shown::Private(from.clone())),
             _ => None,
         };
@@ -606,7 +608,6 @@ impl Core {
             ServerFrame::Ready => {
                 if let Stage::Online { user, is_ready } = &mut self.stage {
                     *is_ready = true;
-                    self.effects.extend(self.recall.tell().map(Effect::Show));
                     self.peers.logged_in(user);
                     self.files.logged_in(user, self.now.mono);
                     self.back();
@@ -708,7 +709,6 @@ impl Core {
     fn finish(&mut self, reason: DisconnectReason, code: u8) {
         // What the parts have to say comes before the end.
         self.pump();
-        self.effects.extend(self.recall.tell().map(Effect::Show));
         self.away = None;
         self.abandon();
         if let Some(number) = self.logout.take().filter(|_| !matches!(self.stage, Stage::Leaving { .. })) {

@@ -4,7 +4,7 @@
 
 use protocol::{ClientFrame, MessageId, Username};
 
-use super::{Core, Effect, Event, Stage};
+use super::{Core, Effect, Event};
 
 #[derive(Debug, Default)]
 pub(super) struct Recall {
@@ -12,8 +12,6 @@ pub(super) struct Recall {
     is_awaited: bool,
     /// The last message of the client before this one: it may have ended before the last bit of that was shown.
     doubtful: Option<(Username, MessageId)>,
-    /// What is to be said of that, behind the messages that waited or at the end.
-    doubt: Option<Event>,
 }
 
 impl Recall {
@@ -25,11 +23,6 @@ impl Recall {
     pub(super) fn recalled(&mut self, last: Option<(Username, MessageId)>) {
         self.is_awaited = false;
         self.doubtful = last;
-    }
-
-    /// What is to be said of the doubtful message.
-    pub(super) fn tell(&mut self) -> Option<Event> {
-        self.doubt.take()
     }
 }
 
@@ -48,14 +41,11 @@ impl Core {
         let is_doubtful = self.recall.doubtful.take_if(|doubtful| *doubtful == key).is_some();
         let (from, id) = key;
         if is_doubtful {
-            // As a message it must not come twice, and lost it must not be.
+            // As a message it must not come twice, and lost it must not be: it is confirmed when this was shown.
             let text = format!(
                 "The client before this one ended while it showed you this message from {from}, or right after: {text}"
             );
-            self.recall.doubt = Some(Event::Notice { text });
-            if matches!(self.stage, Stage::Online { is_ready: true, .. }) {
-                self.effects.extend(self.recall.tell().map(Effect::Show));
-            }
+            return self.show(Event::Doubt { from, id, text });
         }
         if let Some(link) = &mut self.link {
             link.send(&ClientFrame::Ack { from, id });
