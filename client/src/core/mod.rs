@@ -22,6 +22,7 @@ mod recall;
 mod reconnect;
 mod requests;
 mod seen;
+mod setup;
 mod trust;
 
 use core::time::Duration;
@@ -42,6 +43,7 @@ pub use event::{
 pub use files::Rates;
 pub use peers::{KnownPeers, LinkId, PeerEffect, PeerInput};
 pub use seen::Seen;
+pub use setup::Setup;
 pub use trust::Trust;
 
 use command::FileCommand;
@@ -62,44 +64,6 @@ use requests::{Abandoned, Answer, Refused, Request, Requests};
 const LINES_MAX: usize = 128;
 /// How long the server's goodbye may take after a logout.
 const LEAVING_TIME_MAX: Duration = Duration::from_secs(5);
-
-/// What is known before the user is asked.
-#[derive(Clone)]
-pub struct Setup {
-    /// `--user`.
-    pub user: Option<String>,
-    /// `--password-file` or the environment.
-    pub password: Option<String>,
-    /// What is known of the server's key.
-    pub trust: Trust,
-    /// The fingerprint of this client's own key, which the server tells others.
-    pub key: Fingerprint,
-    /// The keys of other users that were remembered.
-    pub known_peers: KnownPeers,
-    /// How fast files may move.
-    pub rates: Rates,
-}
-
-impl Setup {
-    /// Of a client with that key which knows nothing else.
-    pub fn for_key(key: Fingerprint) -> Self {
-        Self {
-            user: None,
-            password: None,
-            trust: Trust::default(),
-            key,
-            known_peers: KnownPeers::default(),
-            rates: Rates::default(),
-        }
-    }
-}
-
-/// The password stays out of logs.
-impl fmt::Debug for Setup {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Setup").field("user", &self.user).field("trust", &self.trust).finish_non_exhaustive()
-    }
-}
 
 /// A line from the user, or what came instead of one.
 #[derive(Clone, PartialEq, Eq)]
