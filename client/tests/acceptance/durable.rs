@@ -4,12 +4,12 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::harness::{Client, PATIENCE, Program, Server, ServerSetup, kind, run_server, write_credentials};
+use crate::harness::{Client, Server, ServerSetup, Strace, kind, run_server, write_credentials};
 
 /// A server with its data in that folder; whoever drops it kills it.
 #[track_caller]
@@ -18,13 +18,13 @@ fn start(data: &Path) -> Server {
 }
 
 #[track_caller]
-fn users(reply: &Value) -> Vec<&str> {
+pub(crate) fn users(reply: &Value) -> Vec<&str> {
     reply["users"].as_array().unwrap().iter().map(|user| user.as_str().unwrap()).collect()
 }
 
 /// The text of every message that the client was shown, up to now.
 #[track_caller]
-fn texts(client: &mut Client) -> Vec<String> {
+pub(crate) fn texts(client: &mut Client) -> Vec<String> {
     client.ok("whoelse");
     let events = client.events();
     let messages = events.iter().filter(|event| kind(event) == "message");
@@ -33,7 +33,7 @@ fn texts(client: &mut Client) -> Vec<String> {
 
 /// Asserts that the database of a folder is sound.
 #[track_caller]
-fn assert_sound(data: &Path) {
+pub(crate) fn assert_sound(data: &Path) {
     let finished = run_server(data, &["check", "--data-dir", data.to_str().unwrap()]);
     assert!(finished.code == 0 && finished.stdout.contains("is sound"), "{}", finished.stderr);
 }
@@ -270,22 +270,6 @@ fn a_full_disk_costs_no_false_promise_and_no_restart() {
     assert_sound(disk.0.path());
 }
 
-/// Lets system calls of the server fail until it is dropped; `None` where nobody lets us.
-fn fail(server: &Server, calls: &str, error: &str) -> Option<Program> {
-    let available = Command::new("strace").arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    if !available.is_ok_and(|status| status.success()) {
-        return None;
-    }
-    let mut command = Command::new("strace");
-    let inject = format!("inject={calls}:error={error}");
-    command.args(["-f", "-p", &server.id().to_string(), "-e", &format!("trace={calls}"), "-e", &inject]);
-    let strace = Program::spawn(&mut command, Stdio::null());
-    // Said once all threads are caught.
-    let is_attached = |line: &str| line.contains("attached");
-    strace.err.find(0, Instant::now() + PATIENCE, is_attached)?;
-    Some(strace)
-}
-
 #[test]
 fn system_calls_that_fail_cost_no_false_promise_and_no_panic() {
     let mut tried = 0;
@@ -294,8 +278,7 @@ fn system_calls_that_fail_cost_no_false_promise_and_no_panic() {
         let server = start(data.path());
         let (mut ada, mut carol) = (Client::login(&server, "ada"), Client::login(&server, "carol"));
         assert_eq!(ada.ok("message bob before")["state"], "stored");
-        let Some(strace) = fail(&server, calls, error) else {
-            eprintln!("skipped {calls} with {error}: strace cannot be had here");
+        let Some(strace) = Strace::attach(server.id(), &[&format!("{calls}:error={error}")]) else {
             continue;
         };
         tried += 1;
@@ -323,10 +306,7 @@ fn a_read_that_fails_is_told_and_nothing_is_lost() {
     assert_eq!(Client::login(&server, "ada").ok("message bob hello")["state"], "stored");
     drop(server);
     let server = start(data.path());
-    let Some(strace) = fail(&server, "pread64", "EIO") else {
-        eprintln!("skipped: strace cannot be had here");
-        return;
-    };
+    let Some(strace) = Strace::attach(server.id(), &["pread64:error=EIO"]) else { return };
     let mut bob = Client::login(&server, "bob");
     // The pages may be in SQLite's own memory already; then nothing has to be read.
     let told = bob.wait_for(Duration::from_secs(5), |event| matches!(kind(event), "notice" | "message"));

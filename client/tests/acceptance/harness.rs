@@ -8,6 +8,7 @@ mod fellow;
 mod home;
 mod program;
 mod server;
+mod strace;
 mod terminal;
 mod transcript;
 
@@ -17,8 +18,9 @@ use std::time::Duration;
 pub(crate) use self::client::{Client, ClientSetup, kind};
 pub(crate) use self::fellow::Fellow;
 pub(crate) use self::home::Home;
-pub(crate) use self::program::{Finished, Program, run_client, run_server, run_server_with_input};
+pub(crate) use self::program::{Finished, run_client, run_server, run_server_with_input};
 pub(crate) use self::server::{PEOPLE, Server, ServerSetup, write_credentials};
+pub(crate) use self::strace::Strace;
 pub(crate) use self::terminal::Terminal;
 
 /// A loopback address of a test's own, so that a port which was free there stays free until it is used.

@@ -18,6 +18,7 @@ mod broadcast;
 mod commands;
 mod durable;
 mod faces;
+mod faults;
 mod files;
 mod harness;
 mod hostile;

@@ -1,12 +1,13 @@
 //! Two clients whose computers do not reach each other, as most at home do not: the talk and the files go the other
-//! way round, or through the server.
+//! way round, or through the server. And one whose network goes away without a word (threat 38).
 //!
 //! The networks are namespaces of this machine with cables between them, made by `ip` from iproute2. That needs root;
 //! without it these tests say so and pass.
 
 use std::process::{self, Command};
+use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::{Fellow, Server, ServerSetup, kind, noise};
 
@@ -64,6 +65,20 @@ impl Networks {
     #[track_caller]
     fn bob(&self, server: &Server, args: &[&str]) -> Fellow {
         Fellow::within(&self.namespaces()[1], (server, 1), "bob", &[&["--accept-new"], args].concat())
+    }
+
+    /// Somebody else at bob's computer.
+    #[track_caller]
+    fn carol(&self, server: &Server) -> Fellow {
+        Fellow::within(&self.namespaces()[1], (server, 1), "carol", &["--accept-new"])
+    }
+
+    /// Takes bob's computer off the server's network, or puts it back: nothing that either sends comes through, and
+    /// neither is told.
+    #[track_caller]
+    fn set_bobs_link(&self, state: &str) {
+        let [_, bob] = self.namespaces();
+        done(&["-n", &bob, "link", "set", &self.link("y", 1), state]);
     }
 
     /// Ada's, bob's.
@@ -160,6 +175,15 @@ fn assert_together(ada: &mut Fellow, bob: &mut Fellow, way: &str) {
     }
 }
 
+/// The texts of all messages shown, once this one has been.
+#[track_caller]
+fn texts_until(client: &mut Fellow, last: &str) -> Vec<String> {
+    let is_message = |event: &Value| kind(event) == "message";
+    client.expect_event("the last message", |event| is_message(event) && event["text"] == last);
+    let events = client.events().into_iter().filter(is_message);
+    events.map(|event| event["text"].as_str().unwrap().to_owned()).collect()
+}
+
 #[test]
 fn who_cannot_reach_each_other_at_all_goes_through_the_server() {
     let Some(networks) = Networks::make(0) else { return };
@@ -231,4 +255,51 @@ fn without_a_relay_there_is_no_way() {
     assert_eq!(ada.error("download f"), "not-available");
     assert_eq!(ada.ok("message bob then like this")["state"], "delivered");
     bob.expect_none("private-opened");
+}
+
+#[test]
+fn who_vanishes_without_a_word_is_found_and_gets_everything_once() {
+    /// Within these a dead connection is found.
+    const FOUND: Duration = Duration::from_secs(60);
+    /// For a machine that is busy.
+    const SLACK: Duration = Duration::from_secs(15);
+    let Some(networks) = Networks::make(6) else { return };
+    let server = networks.server(&[]);
+    let mut ada = networks.ada(&server, &[]);
+    // Messages on their way to bob give him away; carol is only asked whether she lives.
+    let (mut bob, mut carol) = (networks.bob(&server, &[]), networks.carol(&server));
+    assert_eq!(ada.ok("message bob 0")["state"], "delivered");
+    assert_eq!(bob.expect("message")["text"], "0");
+
+    networks.set_bobs_link("down");
+    let down = Instant::now();
+    let last = ada.post_all(&["message bob 1", "message bob 2", "message bob 3"]);
+    for number in last - 2..=last {
+        assert_eq!(ada.reply(number)["state"], "stored");
+    }
+    let is_lost = |event: &Value| kind(event) == "presence" && event["online"] == false;
+    assert!(!ada.events().iter().any(is_lost), "they are kept before anybody knows that he is gone");
+    let mut gone = Vec::new();
+    while gone.len() < 2 {
+        let left = (FOUND + SLACK).saturating_sub(down.elapsed());
+        let Some(event) = ada.wait_for(left, is_lost) else { ada.fail("that both are found to be gone") };
+        assert_eq!(event["reason"], "lost");
+        gone.push(event["user"].as_str().unwrap().to_owned());
+        eprintln!("{} was found to be gone after {:?}", gone.last().unwrap(), down.elapsed());
+    }
+    gone.sort();
+    assert_eq!(gone, ["bob", "carol"]);
+    assert_eq!(ada.ok("message bob 4")["state"], "stored");
+    assert_eq!(ada.ok("message carol 5")["state"], "stored");
+
+    networks.set_bobs_link("up");
+    // Their clients find out by themselves that the server has given them up, at the latest when it asks nothing.
+    for (client, name) in [(&mut bob, "bob"), (&mut carol, "carol")] {
+        let is_back = client.wait_for(FOUND, |event| kind(event) == "reconnected").is_some();
+        assert!(is_back, "{name}'s client came back");
+    }
+    assert_eq!(ada.ok("message bob 6")["state"], "delivered");
+    assert_eq!(texts_until(&mut bob, "6"), ["0", "1", "2", "3", "4", "6"]);
+    assert_eq!(ada.ok("message carol 7")["state"], "delivered");
+    assert_eq!(texts_until(&mut carol, "7"), ["5", "7"]);
 }

@@ -11,6 +11,7 @@ use std::{
 use mio::Waker;
 use protocol::scram::{Iterations, Verifier};
 
+use super::wake::wake;
 use crate::hub::Password;
 
 /// What to derive.
@@ -46,7 +47,7 @@ impl Deriver {
         std::thread::Builder::new().name("deriver".to_owned()).spawn(move || {
             for Job { name, number, password, salt, iterations } in to_do {
                 let verifier = Verifier::derive(password.expose(), &salt, iterations);
-                if finished.send(Derived { name, number, verifier }).is_err() || waker.wake().is_err() {
+                if finished.send(Derived { name, number, verifier }).is_err() || wake(&waker).is_err() {
                     return;
                 }
             }

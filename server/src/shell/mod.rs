@@ -10,6 +10,7 @@ mod log_writer;
 mod reactor;
 mod signals;
 mod store;
+mod wake;
 
 use std::io::{self, Write};
 

@@ -16,6 +16,7 @@ use std::{
 use mio::Waker;
 use protocol::Username;
 
+use super::wake::wake;
 use crate::{
     hub::{ConnId, MailboxPage, Sequence, StoreOperation},
     quiet::Outage,
@@ -53,7 +54,7 @@ impl StoreThread {
         let thread = std::thread::Builder::new().name("store".to_owned()).spawn(move || {
             let mut clerk = Clerk { store, commits: Outage::default(), loads: Outage::default() };
             for job in to_do {
-                if finished.send(clerk.carry_out(job)).is_err() || waker.wake().is_err() {
+                if finished.send(clerk.carry_out(job)).is_err() || wake(&waker).is_err() {
                     return;
                 }
             }

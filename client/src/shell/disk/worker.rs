@@ -68,8 +68,8 @@ impl Replies {
 
     fn wake(&mut self) {
         if core::mem::take(&mut self.has_news) {
-            // The loop would hear of it at its next turn.
-            let _ = self.waker.wake();
+            // With any other error the loop hears of it at its next turn.
+            while self.waker.wake().is_err_and(|error| error.kind() == io::ErrorKind::Interrupted) {}
         }
     }
 }

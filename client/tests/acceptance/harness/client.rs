@@ -226,6 +226,11 @@ impl Client {
         self.program.close_input();
     }
 
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.program.id()
+    }
+
     /// Sends a signal, such as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
         self.program.signal(name);
