@@ -16,7 +16,7 @@ const IDLE_CAPACITY_MAX: usize = 4 * 1024;
 /// A whole frame as it travels, its length in front. Cheap to clone: a broadcast is encoded once and shared by
 /// every outbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Frame(Arc<[u8]>);
+pub struct Frame(Arc<Vec<u8>>);
 
 impl Frame {
     /// Puts the length in front of `body`.
@@ -34,7 +34,8 @@ impl Frame {
         if let Some(prefix) = bytes.first_chunk_mut::<PREFIX_LEN>() {
             *prefix = len.to_be_bytes();
         }
-        Self(bytes.into())
+        bytes.shrink_to_fit();
+        Self(Arc::new(bytes))
     }
 
     /// The bytes to send.
