@@ -28,8 +28,8 @@ use super::connection::reached;
 use crate::core::{Core, Input, LinkId, PeerEffect, PeerInput};
 use stream::{PeerStream, Pipe};
 
-/// Bytes read from one link in one turn: several blocks, and little enough to leave time for the keys.
-const READ_LEN_MAX: usize = 512 * 1024;
+/// Bytes read from one link in one turn: more than a block, and little enough for a processor's cache.
+const READ_LEN_MAX: usize = 256 * 1024;
 /// Connections accepted in one turn.
 const ACCEPTS_MAX: usize = 16;
 /// Bytes given to one link in one turn.
