@@ -136,6 +136,8 @@ impl FrameDecoder {
             && !bytes.is_empty()
         {
             let (more, rest) = bytes.split_at(missing.min(bytes.len()));
+            // At most `len_max`, or the rest would move when it comes.
+            self.buffer.reserve_exact(missing);
             self.push(more);
             *bytes = rest;
         }
