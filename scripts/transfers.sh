@@ -64,6 +64,17 @@ await() {
     grep -q "\"event\":\"ok\".*\"command\":\"$2\"" "$1.out" || { tail -1 "$1.out" >&2; exit 1; }
 }
 
+# finds_holders COUNT: whether erin is told that as many have the file.
+finds_holders() {
+    local before
+    before=$(grep -c '"command":"searchFile"' erin.out || true)
+    say erin searchFile file
+    until_so has_searched "$before"
+    [ "$(grep '"command":"searchFile"' erin.out | tail -1 | grep -o '"user"' | wc -l)" -eq "$1" ]
+}
+
+has_searched() { [ "$(grep -c '"command":"searchFile"' erin.out)" -gt "$1" ]; }
+
 # leave USER...: they log out, and keep what they have.
 leave() {
     local user
@@ -108,6 +119,8 @@ report() {
 
 # shellcheck source=scripts/transfers/capped.sh
 . "$scripts/transfers/capped.sh"
+# shellcheck source=scripts/transfers/liars.sh
+. "$scripts/transfers/liars.sh"
 # shellcheck source=scripts/transfers/others.sh
 . "$scripts/transfers/others.sh"
 
@@ -135,6 +148,7 @@ timeout "$patience_s" "$bin/answers" "$bin/parlour" "$port" ada bob
 stop_all
 rm -rf bob ada/.parlour
 
+compare_liars
 mv ada/file whole
 compare_capped
 rm -rf ada/.parlour

@@ -42,12 +42,3 @@ measure_capped() {
     leave erin "$@"
     rm -rf erin
 }
-
-# finds_holders COUNT: whether as many are known to have the file.
-finds_holders() {
-    local answered
-    answered=$(grep -c '"command":"searchFile"' erin.out || true)
-    say erin searchFile file
-    until_so eval "[ \"\$(grep -c '\"command\":\"searchFile\"' erin.out)\" -gt $answered ]"
-    [ "$(tail -1 erin.out | grep -o '"user"' | wc -l)" -eq "$1" ]
-}

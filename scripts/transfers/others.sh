@@ -93,9 +93,10 @@ start_aria2c() { # USER NUMBER OPTION...
 torrent() {
     local name=${1##*/} size hashes
     size=$(stat -c %s "$1")
-    hashes=$(split -b 1M --filter='sha1sum | cut -c1-40' "$1" | tr -d '\n')
+    # As printf takes them: four characters for each byte.
+    hashes=$(split -b 1M --filter='sha1sum | cut -c1-40' "$1" | tr -d '\n' | sed 's/../\\x&/g')
     printf 'd8:announce%d:%s4:infod6:lengthi%de4:name%d:%s12:piece lengthi1048576e6:pieces%d:' \
-        "${#2}" "$2" "$size" "${#name}" "$name" $((${#hashes} / 2))
-    printf '%b' "$(sed 's/../\\x&/g' <<<"$hashes")"
+        "${#2}" "$2" "$size" "${#name}" "$name" $((${#hashes} / 4))
+    printf '%b' "$hashes"
     printf 'ee'
 }
