@@ -165,7 +165,7 @@ impl Room {
             Effect::Commit { batch, operations } => {
                 for operation in operations {
                     match operation {
-                        StoreOperation::Keep { to, message } => self.store.push((to, message)),
+                        StoreOperation::Keep { to, message, .. } => self.store.push((to, message)),
                         StoreOperation::Drop { sequence, .. } => {
                             self.store.retain(|(_, m)| m.sequence != sequence)
                         }

@@ -3,6 +3,7 @@
 use std::{ffi::OsString, io::Write, process::ExitCode};
 
 use server::{
+    check::{self, CheckError},
     options::{self, Invocation},
     passwd::{self, PasswdError},
     shell,
@@ -12,6 +13,9 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1).peekable();
     if arguments.next_if(|first| first == passwd::NAME).is_some() {
         return set_password(arguments);
+    }
+    if arguments.next_if(|first| first == check::NAME).is_some() {
+        return check_store(arguments);
     }
     let invocation = match options::parse(arguments) {
         Ok(invocation) => invocation,
@@ -48,15 +52,7 @@ fn set_password(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         passwd::Invocation::Run(options) => passwd::run(&options),
     });
     match outcome {
-        Ok(text) => {
-            // Printed is all that there is of a line: a full disk behind `>>` must not go unnoticed.
-            let printed = writeln!(std::io::stdout(), "{text}").and_then(|()| std::io::stdout().flush());
-            if let Err(error) = printed {
-                complain(&format!("cannot write to standard output: {error}"));
-                return ExitCode::from(1);
-            }
-            ExitCode::SUCCESS
-        }
+        Ok(text) => print(&text),
         Err(error) => {
             let usage = match error {
                 PasswdError::Usage(_) => format!("\n\n{}", passwd::usage()),
@@ -66,6 +62,34 @@ fn set_password(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+fn check_store(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let outcome = check::parse(arguments).and_then(|invocation| match invocation {
+        check::Invocation::Help => Ok(check::help()),
+        check::Invocation::Run(folder) => check::run(&folder),
+    });
+    match outcome {
+        Ok(text) => print(&text),
+        Err(error) => {
+            let usage = match error {
+                CheckError::Usage(_) => format!("\n\n{}", check::usage()),
+                CheckError::Store(_) => String::new(),
+            };
+            complain(&format!("{error}{usage}"));
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// What is printed is all that there is of it: a full disk behind `>>` must not go unnoticed.
+fn print(text: &str) -> ExitCode {
+    let printed = writeln!(std::io::stdout(), "{text}").and_then(|()| std::io::stdout().flush());
+    if let Err(error) = printed {
+        complain(&format!("cannot write to standard output: {error}"));
+        return ExitCode::from(1);
+    }
+    ExitCode::SUCCESS
 }
 
 fn say(text: &str) {

@@ -9,6 +9,9 @@ use thiserror::Error;
 /// The most that a limit can be set to: beyond it, it is none.
 const LIMIT_MAX: u64 = 1_000_000_000;
 
+/// The data directory of an operator who names none.
+pub(crate) const DATA_DIR: &str = "parlour-data";
+
 /// What the command line asks for.
 #[derive(Debug)]
 pub enum Invocation {
@@ -126,7 +129,7 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Invocation, Us
         timeout: seconds("timeout", timeout)?,
         bind: addresses(&matches)?,
         credentials: path(&matches, "credentials", "Credentials.txt"),
-        data_dir: path(&matches, "data-dir", "parlour-data"),
+        data_dir: path(&matches, "data-dir", DATA_DIR),
         encryption: encryption(&matches)?,
         rate: limit(&matches, "rate", u64::from(u32::MAX))?.and_then(|rate| u32::try_from(rate).ok()),
         mailbox_messages_max: limit(&matches, "mailbox", LIMIT_MAX)?
@@ -160,6 +163,8 @@ pub fn help() -> String {
          Credentials file: a line per user, 'username password', split at the first space; blank lines and\n\
          lines that begin with # are skipped. Instead of a password it may hold what 'parlour-server passwd' makes\n\
          of one, from which it cannot be read; see 'parlour-server passwd --help'.\n\n\
+         Database: waiting messages, block lists, lock-outs and times of last log-ins outlive the server, in parlour.db in\n\
+         the data directory. 'parlour-server check --help' tells how to look whether it is sound.\n\n\
          Example: parlour-server --bind 0.0.0.0 8080 60 300";
     format!("{}\n{details}", table().usage(brief).trim_end_matches('\n').to_owned() + "\n")
 }
@@ -168,7 +173,12 @@ fn table() -> Table {
     let mut table = Table::new();
     table.optmulti("b", "bind", "listen on this address (default 127.0.0.1; may be repeated)", "ADDR");
     table.optopt("c", "credentials", "the accounts (default Credentials.txt)", "FILE");
-    table.optopt("d", "data-dir", "where the server's own key is kept (default parlour-data)", "DIR");
+    table.optopt(
+        "d",
+        "data-dir",
+        "where the database and the server's own key are kept (default parlour-data)",
+        "DIR",
+    );
     table.optopt("", "cert", "the server's certificate, PEM (default: one is made, and kept in DIR)", "FILE");
     table.optopt("", "key", "the private key of --cert, PEM", "FILE");
     table.optflag("", "no-tls", "do not encrypt connections");

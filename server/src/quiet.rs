@@ -1,4 +1,5 @@
-//! Lines of log that strangers can cause: the first few of a second are written, the others are counted.
+//! Lines of log that come in great number: of those that strangers can cause the first few of a second are written
+//! and the others are counted; of an outage, its begin and its end.
 
 use core::fmt;
 
@@ -36,6 +37,26 @@ impl Quiet {
     }
 }
 
+/// Something that fails, over and over, until it works again.
+#[derive(Debug, Default)]
+pub(crate) struct Outage {
+    failures: u64,
+}
+
+impl Outage {
+    /// It failed. Whether that is news.
+    pub(crate) fn fails(&mut self) -> bool {
+        self.failures += 1;
+        self.failures == 1
+    }
+
+    /// It worked. After how many failures, if that is news.
+    pub(crate) fn works(&mut self) -> Option<u64> {
+        let failures = std::mem::take(&mut self.failures);
+        (failures > 0).then_some(failures)
+    }
+}
+
 impl fmt::Display for HeldBack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0 > 0 { write!(f, " ({} more like this before it)", self.0) } else { Ok(()) }
@@ -45,6 +66,15 @@ impl fmt::Display for HeldBack {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_outage_is_told_when_it_begins_and_when_it_ends() {
+        let mut outage = Outage::default();
+        assert_eq!(outage.works(), None);
+        assert_eq!([outage.fails(), outage.fails(), outage.fails()], [true, false, false]);
+        assert_eq!((outage.works(), outage.works()), (Some(3), None));
+        assert!(outage.fails());
+    }
 
     #[test]
     fn a_flood_leaves_a_few_lines_a_second_and_its_count() {

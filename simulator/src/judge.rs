@@ -39,6 +39,9 @@ struct Letter {
     forbidden: BTreeSet<Username>,
     /// It waited while the store could not be read, and may come late.
     late: bool,
+    /// The server died before its sender was answered. What it had refused, it may take when it is sent again, behind
+    /// what was sent since; and what it had delivered, it may refuse.
+    crossed_a_crash: bool,
 }
 
 /// What a client shows.
@@ -102,6 +105,7 @@ impl Judge {
             shown: 0,
             forbidden: self.blocks.iter().filter_map(has_blocked).collect(),
             late: false,
+            crossed_a_crash: false,
         };
         self.letters.insert(self.last_token, letter);
         (self.last_token, text)
@@ -191,7 +195,7 @@ impl Judge {
         if let Some(wrong) = wrong {
             return self.fail(format!("message #{token} {wrong}, to {}", person.name));
         }
-        if !shown.is_broadcast && !letter.late {
+        if !shown.is_broadcast && !letter.late && !letter.crossed_a_crash {
             // Of one client: another one of the same user may write while the first is cut off and comes back.
             let last = memory.last_shown.insert(letter.rig, token);
             let overall = person.last_shown.entry(letter.rig).or_default();
@@ -208,6 +212,13 @@ impl Judge {
     pub(crate) fn load_failed(&mut self, user: &Username) {
         for letter in self.letters.values_mut().filter(|l| l.to.as_ref() == Some(user) && l.shown == 0) {
             letter.late = true;
+        }
+    }
+
+    /// The server has died.
+    pub(crate) fn crashed(&mut self) {
+        for letter in self.letters.values_mut().filter(|letter| letter.outcome.is_none()) {
+            letter.crossed_a_crash = true;
         }
     }
 
@@ -233,7 +244,8 @@ impl Judge {
 
     /// What was refused for good is shown to nobody.
     fn check_refused(&mut self, token: u64) {
-        let Some(letter) = self.letters.get(&token).filter(|letter| letter.shown > 0) else { return };
+        let is_judged = |letter: &&Letter| letter.shown > 0 && !letter.crossed_a_crash;
+        let Some(letter) = self.letters.get(&token).filter(is_judged) else { return };
         match letter.outcome {
             None | Some(Ok(_) | Err(ErrorCode::NotConfirmed | ErrorCode::StoreFailed)) => {}
             Some(Err(code)) => {

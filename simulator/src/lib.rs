@@ -2,11 +2,11 @@
 //! the same seed is the same history, byte for byte.
 //!
 //! The two cores are the real ones. Around them `world` puts people who type, machines whose clocks drift and
-//! jump, a network that cuts, delays, stalls, breaks and swallows, a store that is slow and fails, and programs
-//! that mean no good. While it goes on, `tap` reads every frame, `diary` every client's screen, and `judge`
+//! jump, a network that cuts, delays, stalls, breaks and swallows, a store that is slow and fails, a server that crashes and starts
+//! again with what it had written, and programs that mean no good. While it goes on, `tap` reads every frame, `diary` every client's screen, and `judge`
 //! compares what senders were promised with what recipients saw.
 //!
-//! It covers rows 1 to 10, 20, 22, 23, 27, 28, 30, 33 and 37 to 41 of the list of threats as far as the cores
+//! It covers rows 1 to 10, 14, 15, 20, 22, 23, 27, 28, 30, 33, 34 and 37 to 41 of the list of threats as far as the cores
 //! are concerned.
 
 mod diary;
@@ -35,6 +35,8 @@ use world::World;
 pub enum Sabotage {
     /// The store says that messages are durable, and forgets them.
     StoreForgets,
+    /// The store says that all is durable before it is.
+    StoreHurries,
     /// The store gives waiting messages in the wrong order.
     StoreReverses,
     /// Clients start without knowing what was shown before.
@@ -60,6 +62,8 @@ pub struct Summary {
     pub shown: u64,
     /// Messages that were confirmed to their senders.
     pub confirmed: u64,
+    /// How often the server crashed.
+    pub crashes: u64,
     /// Most bytes that waited in the hub at once.
     pub peak_waiting_len: usize,
 }

@@ -2,6 +2,8 @@
 //!
 //! Owns slots, generations and turns, and the checks that can be made from here. Must not know clients.
 
+mod restart;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -30,8 +32,21 @@ const IDLE_TURNS_MAX: u32 = 1_000;
 const LATENESS_MS: u64 = 500;
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about one server")]
 pub(crate) struct Server {
     hub: Hub,
+    credentials: BTreeMap<Username, Credential>,
+    /// So many more writes to connections, and it crashes.
+    crash_in: Option<u64>,
+    /// It has crashed, and starts again then.
+    down_until_ms: Option<u64>,
+    pub(crate) crashes: u64,
+    /// Of the last turn.
+    turned_at: Now,
+    /// Every commit has worked so far.
+    never_failed: bool,
+    /// Everything was durable when it crashed.
+    written_at_crash: bool,
     limits: Limits,
     /// The longest frame of this history.
     frame_len_max: usize,
@@ -99,13 +114,22 @@ impl Server {
         if sabotage == Some(Sabotage::TimersSleep) {
             limits.timers_per_turn_max = 0;
         }
+        let store = Store::new(plan.moods, sabotage, net.dice.seed());
+        let recovered = store.recovered(now.wall);
         Self {
             unjudged: credentials.iter().filter_map(with_plain).collect(),
-            hub: Hub::new(limits, credentials, net.dice.seed(), now),
-            limits: plan.limits.clone(),
+            hub: Hub::recover(limits.clone(), credentials.clone(), recovered, net.dice.seed(), now),
+            credentials,
+            crash_in: None,
+            down_until_ms: None,
+            crashes: 0,
+            turned_at: now,
+            never_failed: true,
+            written_at_crash: false,
+            limits,
             frame_len_max: plan.text_len_max.max(HOSTILE_TEXT_LEN_MAX) + 512,
             machine,
-            store: Store::new(plan.moods, sabotage),
+            store,
             slots: Vec::new(),
             accepting: VecDeque::new(),
             full: BTreeSet::new(),
@@ -147,11 +171,11 @@ impl Server {
     }
 
     pub(crate) fn online_count(&self) -> usize {
-        self.hub.online_count()
+        if self.down_until_ms.is_some() { 0 } else { self.hub.online_count() }
     }
 
     pub(crate) fn waiting_len(&self) -> usize {
-        self.hub.waiting_len()
+        if self.down_until_ms.is_some() { 0 } else { self.hub.waiting_len() }
     }
 
     pub(crate) fn connections_count(&self) -> usize {
@@ -164,6 +188,13 @@ impl Server {
             return self.refuse_all(net);
         }
         let now = self.machine.now(net.now_ms);
+        if let Some(until_ms) = self.down_until_ms {
+            if net.now_ms < until_ms {
+                net.wake(until_ms, Actor::Server);
+                return self.refuse_all(net);
+            }
+            self.restart(net, judge, now);
+        }
         self.progress = false;
         self.take_errands(net, now);
         self.accept(net, now);
@@ -175,6 +206,10 @@ impl Server {
         self.look_for_verdicts(judge, now);
         self.check_memory(judge);
         self.write(net, judge, now);
+        self.turned_at = now;
+        if self.crash_in == Some(0) && !self.stopped {
+            return self.crash(net, judge);
+        }
         self.free();
         self.check_connections(net, judge, now);
         self.check_memory(judge);
@@ -188,10 +223,12 @@ impl Server {
                 Errand::Accounts(credentials, changed) => {
                     net.note(format_args!("server: accounts read again, {changed} changed"));
                     self.lock_outs.forget(&changed);
+                    self.credentials.clone_from(&credentials);
                     self.hub.handle_input(now, Input::Accounts(credentials));
                 }
                 Errand::Shutdown => {
                     net.note(format_args!("server: shutdown"));
+                    self.crash_in = None;
                     self.hub.handle_input(now, Input::Shutdown);
                 }
             }
@@ -273,6 +310,7 @@ impl Server {
             match answer {
                 Answer::Committed { batch, durable } => {
                     net.note(format_args!("store: batch {batch} durable: {durable}"));
+                    self.never_failed &= durable;
                     self.hub.handle_input(now, Input::Committed { batch, durable });
                 }
                 Answer::Loaded { conn, user, page } => {
@@ -382,12 +420,14 @@ impl Server {
         for _ in 0..4 {
             let mut bytes = Vec::new();
             self.hub.gather(conn, &mut bytes, gather_len_max);
-            if bytes.is_empty() {
+            // A process that is dead writes no more, though its turn goes on for us.
+            if bytes.is_empty() || self.crash_in == Some(0) {
                 return;
             }
             match net.write(cable, Side::Server, &bytes) {
                 Written::Took(len) => {
                     self.progress = true;
+                    self.crash_in = self.crash_in.map(|writes| writes.saturating_sub(1));
                     let taken = bytes.get(..len).unwrap_or_default();
                     if let Some(Err(wrong)) = self.taps.get_mut(&conn).map(|tap| tap.sent(taken)) {
                         judge.fail(format!("on {}.{}: {wrong}", conn.index, conn.generation));
@@ -439,8 +479,14 @@ impl Server {
     }
 
     fn look_for_verdicts(&mut self, judge: &mut Judge, now: Now) {
-        let open = self.taps.iter().filter(|(_, tap)| tap.awaits_verdict());
-        for conn in open.map(|(&conn, _)| conn).collect::<Vec<_>>() {
+        let open: Vec<ConnId> =
+            self.taps.iter().filter(|(_, tap)| tap.awaits_verdict()).map(|(&conn, _)| conn).collect();
+        // In which order the hub judged those it had put off cannot be told.
+        let proven = self.taps.values().filter(|tap| tap.is_proven()).filter_map(Tap::name);
+        let mut names = BTreeSet::new();
+        let several: Vec<String> = proven.filter(|&name| !names.insert(name)).map(str::to_owned).collect();
+        self.unjudged.extend(several);
+        for conn in open {
             self.look_for_verdict(judge, now, conn);
         }
     }
@@ -448,12 +494,17 @@ impl Server {
     fn look_for_verdict(&mut self, judge: &mut Judge, now: Now, conn: ConnId) {
         let Some(tap) = self.taps.get_mut(&conn).filter(|tap| tap.awaits_verdict()) else { return };
         let name = tap.name().unwrap_or_default();
-        let is_ghost = !judge.is_known(name) && self.limits.ghosts_max < 100;
+        // What of a name without an account survived a crash cannot be told from its tag.
+        let is_ghost = !judge.is_known(name) && (self.limits.ghosts_max < 100 || self.crashes > 0);
         if is_ghost || self.unjudged.iter().any(|unjudged| unjudged == name) {
             return;
         }
         let mut waiting = Vec::new();
         self.hub.gather(conn, &mut waiting, usize::MAX);
+        let may_be_put_off = self.hub.poll_timeout().is_some_and(|due| due <= now.mono);
+        if may_be_put_off && tap.is_proven() && tap.is_silent(&waiting) {
+            return;
+        }
         if let Err(wrong) = self.lock_outs.look(now.mono, self.limits.lock_out, tap, &waiting) {
             judge.fail(wrong);
         }

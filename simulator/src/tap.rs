@@ -138,6 +138,16 @@ impl Tap {
         matches!(self.login, Login::Proven | Login::Probing)
     }
 
+    /// Whether a proof came, and no sign of what the hub makes of it was seen yet.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.login == Login::Proven
+    }
+
+    /// Whether there is no verdict in what waits to be sent.
+    pub(crate) fn is_silent(&self, waiting: &[u8]) -> bool {
+        self.verdict(waiting) == Verdict::Probing
+    }
+
     /// The verdict in what waits to be sent. A proof that was neither refused nor welcomed at once was right.
     fn verdict(&self, waiting: &[u8]) -> Verdict {
         if self.said_goodbye {
@@ -222,6 +232,17 @@ struct Count {
 }
 
 impl LockOuts {
+    /// The server begins anew, with these counts.
+    pub(crate) fn recover(&mut self, counts: impl Iterator<Item = (String, u32, Option<MonoMs>)>) {
+        let count = |(name, wrong, locked_until)| (name, Count { wrong, locked_until });
+        self.names = counts.map(count).collect();
+    }
+
+    /// Names with a lock, and when it ends.
+    pub(crate) fn locks(&self) -> impl Iterator<Item = (&str, MonoMs)> {
+        self.names.iter().filter_map(|(name, count)| Some((name.as_str(), count.locked_until?)))
+    }
+
     /// Forgets a name whose account was taken away or given back.
     pub(crate) fn forget(&mut self, name: &Username) {
         self.names.remove(name.as_str());

@@ -138,6 +138,7 @@ impl World {
             clients: self.logins,
             shown: self.judge.shown_count,
             confirmed: self.judge.confirmed_count,
+            crashes: self.server.crashes,
             peak_waiting_len: self.server.peak_waiting_len,
         }
     }
@@ -261,7 +262,7 @@ impl World {
         let cable = self.net.dice.pick(&cables).copied().unwrap_or_default();
         let rigs: Vec<u32> = self.rigs.keys().copied().collect();
         let rig = self.net.dice.pick(&rigs).copied().unwrap_or_default();
-        match self.net.dice.below(20) {
+        match self.net.dice.below(22) {
             0..6 => {
                 let reader = if self.net.dice.chance(500) { Side::Client } else { Side::Server };
                 let span_ms = self.net.dice.skewed(100, 20_000);
@@ -311,6 +312,7 @@ impl World {
             18 => {
                 self.with_rig(rig, Rig::interrupt);
             }
+            19 | 20 => self.server.crash_soon(&mut self.net),
             _ => self.change_accounts(!self.account_missing),
         }
     }
@@ -353,6 +355,7 @@ impl World {
         self.net.weather.delay_max_ms = self.net.weather.delay_max_ms.min(20);
         self.net.weather.capacity = 64 * 1024;
         self.server.store.moods = Moods { delay_max_ms: 10, commit_fails: 0, load_fails: 0 };
+        self.server.calm_down();
         self.net.heal();
         for id in self.hostiles.keys().copied().collect::<Vec<_>>() {
             self.net.wake(self.net.now_ms, Actor::Hostile(id));

@@ -41,9 +41,10 @@ fn nothing_goes_wrong_whatever_happens() {
     assert!(failures.is_empty(), "{} of {seeds} failed:\n{}", failures.len(), texts.join("\n"));
     // Histories in which hardly anything happens would prove nothing.
     let summaries = summaries.into_inner().unwrap();
-    let (shown, confirmed): (u64, u64) =
-        summaries.iter().fold((0, 0), |(shown, confirmed), s| (shown + s.shown, confirmed + s.confirmed));
+    let sum = |count: fn(&Summary) -> u64| summaries.iter().map(count).sum::<u64>();
+    let (shown, confirmed, crashes) = (sum(|s| s.shown), sum(|s| s.confirmed), sum(|s| s.crashes));
     assert!(shown > 50 * seeds && confirmed > 30 * seeds, "only {shown} shown, {confirmed} confirmed");
+    assert!(crashes > seeds / 4, "only {crashes} crashes");
 }
 
 #[test]
@@ -63,6 +64,12 @@ fn caught(sabotage: Sabotage) -> Option<String> {
 #[test]
 fn a_store_that_forgets_is_noticed() {
     let what = caught(Sabotage::StoreForgets).unwrap();
+    assert!(what.ends_with("and is lost"), "{what}");
+}
+
+#[test]
+fn a_store_that_confirms_before_it_has_written_is_noticed() {
+    let what = caught(Sabotage::StoreHurries).unwrap();
     assert!(what.ends_with("and is lost"), "{what}");
 }
 

@@ -616,8 +616,9 @@ impl Core {
             }
             ServerFrame::Refused { request, code, text } => {
                 match self.requests.refused(request, code).map_err(unexpected)? {
-                    Refused::Command(number, command) => {
-                        let (command, text) = (command.to_owned(), text.to_owned());
+                    Refused::Command { number, command, is_certain } => {
+                        let more = if is_certain { "" } else { MAYBE_SHOWN };
+                        let (command, text) = (command.to_owned(), format!("{text}{more}"));
                         self.show(Event::Error { number, command, code, text });
                     }
                     Refused::Done(number, outcome) => self.show(Event::Ok { number, outcome }),
@@ -791,3 +792,4 @@ const NO_CREDENTIALS: &str = "No right username and password were given, so ther
 const TAMPERED: &str = "The server got this log-in over another connection than yours: somebody sits between you and \
     it. Your password was not revealed. Do not connect from here until you know who it is.";
 const NOT_SENT: &str = "There is no connection to the server any more; this was not sent.";
+const MAYBE_SHOWN: &str = " It went out before the connection was lost, and may have been shown then.";

@@ -191,7 +191,10 @@ impl Requests {
             (Request::Unblock { user }, ErrorCode::NotBlocked) if sent > 1 => {
                 Refused::Done(number, Outcome::Unblock { user })
             }
-            (request, _) => Refused::Command(number, request.command()),
+            (request, _) => {
+                let is_certain = sent < 2 || !matches!(request, Request::Message { .. } | Request::Broadcast);
+                Refused::Command { number, command: request.command(), is_certain }
+            }
         })
     }
 
@@ -214,8 +217,9 @@ impl Requests {
 /// What a refusal means.
 #[derive(Debug)]
 pub(super) enum Refused {
-    /// That command failed.
-    Command(u64, &'static str),
+    /// That command failed. `is_certain`: nothing of it has happened; otherwise it was sent over a connection that
+    /// was lost, and a server that died then may have shown it to somebody.
+    Command { number: u64, command: &'static str, is_certain: bool },
     /// It had been carried out before.
     Done(u64, Outcome),
     /// No command stands behind it.

@@ -17,7 +17,7 @@ use std::time::Duration;
 pub(crate) use self::client::{Client, ClientSetup, kind};
 pub(crate) use self::fellow::Fellow;
 pub(crate) use self::home::Home;
-pub(crate) use self::program::{Finished, run_client, run_server, run_server_with_input};
+pub(crate) use self::program::{Finished, Program, run_client, run_server, run_server_with_input};
 pub(crate) use self::server::{PEOPLE, Server, ServerSetup, write_credentials};
 pub(crate) use self::terminal::Terminal;
 

@@ -16,6 +16,7 @@
 mod arguments;
 mod broadcast;
 mod commands;
+mod durable;
 mod faces;
 mod files;
 mod harness;

@@ -80,7 +80,7 @@ fn error_meaning(code: ErrorCode) -> [&'static str; 2] {
         ],
         ErrorCode::StoreFailed => [
             "`message`, `block`, `unblock`, `register`, `unregister`",
-            "The server could not write it down, and promises nothing. It may be tried again.",
+            "The server could not write it down, and promises nothing, not even that nobody has seen it. It may be tried again.",
         ],
         ErrorCode::NotConnected => ["nothing", "A client's own word for a request it could not send."],
         ErrorCode::NotConfirmed => [

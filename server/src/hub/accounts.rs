@@ -15,14 +15,15 @@ use std::{
 
 use protocol::{
     Username,
-    random::RandomStream,
     scram::{Iterations, Verifier},
-    time::MonoMs,
+    time::{MonoMs, Now, UnixMs},
 };
 
 use super::{
     decoy::{Decoys, Shape},
-    effect::{ConnId, Effect},
+    durable::{Tried, TriesRecord},
+    effect::{ConnId, Effect, StoreOperation},
+    ledger::Ledger,
 };
 
 /// Wrong passwords in a row that lock an account.
@@ -134,6 +135,23 @@ struct Tries {
     locked_until: Option<MonoMs>,
 }
 
+impl Tries {
+    /// As a process before this one left them. A lock is over when the wall clock says so, but takes no longer than
+    /// a new one would: that clock may have been set meanwhile.
+    fn recover(record: TriesRecord, lock_out: Duration, now: Now) -> Self {
+        let left = |until: UnixMs| Duration::from_millis(until.0.saturating_sub(now.wall.0)).min(lock_out);
+        let locked_until = record.locked_until.map(|until| now.mono.after(left(until)));
+        Self { wrong_in_a_row: record.wrong_in_a_row, locked_until }
+    }
+
+    /// For the store.
+    fn record(&self, now: Now) -> TriesRecord {
+        let on_wall = |until: MonoMs| UnixMs(MonoMs(now.wall.0).after(until.since(now.mono)).0);
+        let locked_until = self.locked_until.filter(|&until| now.mono < until).map(on_wall);
+        TriesRecord { wrong_in_a_row: self.wrong_in_a_row, locked_until }
+    }
+}
+
 /// A name without an account, in fixed space.
 type Ghost = [u8; 32];
 
@@ -165,7 +183,7 @@ impl Accounts {
         credentials: BTreeMap<Username, Credential>,
         lock_out: Option<Duration>,
         ghosts_max: usize,
-        random: &mut RandomStream,
+        secret: &[u8; 32],
     ) -> Self {
         let mut accounts = Self {
             known: BTreeMap::new(),
@@ -173,13 +191,48 @@ impl Accounts {
             ghost_order: VecDeque::new(),
             ghosts_max,
             lock_out,
-            decoys: Decoys::new(random),
+            decoys: Decoys::new(secret),
             last_job: 0,
             to_derive: VecDeque::new(),
             ahead: None,
         };
         accounts.replace(credentials);
         accounts
+    }
+
+    /// Goes on with the counts and locks of the process before.
+    pub(super) fn recover(&mut self, tries: Vec<(Tried, TriesRecord)>, ledger: &mut Ledger, now: Now) {
+        let Some(lock_out) = self.lock_out else { return };
+        for (who, record) in tries {
+            let tries = Tries::recover(record, lock_out, now);
+            if tries.record(now) != record {
+                // Over, or cut short: the next process must not begin it anew.
+                ledger.note(StoreOperation::Tries { who: who.clone(), record: tries.record(now) });
+            }
+            match &who {
+                Tried::Account(user) => match self.known.get_mut(user) {
+                    Some(account) => account.tries = tries,
+                    None => ledger.note(forget(who)),
+                },
+                Tried::Ghost(ghost) => {
+                    self.make_room_for_ghost(ledger);
+                    self.ghost_order.push_back(*ghost);
+                    self.ghosts.insert(*ghost, tries);
+                }
+            }
+        }
+    }
+
+    /// The wall clock was set, or the monotonic one went on alone: the ends of locks are written down anew, as the
+    /// wall clock shows them now, and those that are over are forgotten.
+    pub(super) fn note_locks(&mut self, ledger: &mut Ledger, now: Now) {
+        let known =
+            self.known.iter_mut().map(|(user, account)| (Tried::Account(user.clone()), &mut account.tries));
+        let ghosts = self.ghosts.iter_mut().map(|(&ghost, tries)| (Tried::Ghost(ghost), tries));
+        for (who, tries) in known.chain(ghosts).filter(|(_, tries)| tries.locked_until.is_some()) {
+            tries.locked_until = tries.locked_until.filter(|&until| now.mono < until);
+            ledger.note(StoreOperation::Tries { who, record: tries.record(now) });
+        }
     }
 
     /// Takes over a new list; counts and locks of those who stay are kept.
@@ -265,21 +318,27 @@ impl Accounts {
     }
 
     /// A wrong password. Returns how long the account is locked now, if it is.
-    pub(super) fn wrong(&mut self, name: &str, now: MonoMs) -> Option<Duration> {
+    pub(super) fn wrong(&mut self, name: &str, ledger: &mut Ledger, now: Now) -> Option<Duration> {
         let lock_out = self.lock_out?;
-        let tries = self.tries(name);
+        let (who, tries) = self.tries(name, ledger);
         tries.wrong_in_a_row += 1;
-        if tries.wrong_in_a_row < WRONG_PASSWORDS_MAX {
-            return None;
+        let is_locked = tries.wrong_in_a_row >= WRONG_PASSWORDS_MAX;
+        if is_locked {
+            *tries = Tries { wrong_in_a_row: 0, locked_until: Some(now.mono.after(lock_out)) };
         }
-        *tries = Tries { wrong_in_a_row: 0, locked_until: Some(now.after(lock_out)) };
-        Some(lock_out)
+        ledger.note(StoreOperation::Tries { who, record: tries.record(now) });
+        is_locked.then_some(lock_out)
     }
 
     /// A right password: whose it was. `None` for a decoy, whose password nobody knows.
-    pub(super) fn right(&mut self, name: &str) -> Option<Username> {
+    pub(super) fn right(&mut self, name: &str, ledger: &mut Ledger) -> Option<Username> {
         let user = self.known.get_key_value(name)?.0.clone();
-        self.tries(name).wrong_in_a_row = 0;
+        let tries = &mut self.known.get_mut(name)?.tries;
+        // A lock that is over need not be remembered either.
+        if tries.wrong_in_a_row > 0 || tries.locked_until.take().is_some() {
+            tries.wrong_in_a_row = 0;
+            ledger.note(forget(Tried::Account(user.clone())));
+        }
         Some(user)
     }
 
@@ -302,19 +361,29 @@ impl Accounts {
         })
     }
 
-    fn tries(&mut self, name: &str) -> &mut Tries {
+    fn tries(&mut self, name: &str, ledger: &mut Ledger) -> (Tried, &mut Tries) {
         let ghost = self.decoys.tag(name);
-        if !self.known.contains_key(name) && !self.ghosts.contains_key(&ghost) {
-            while self.ghost_order.len() >= self.ghosts_max.max(1) {
-                if let Some(oldest) = self.ghost_order.pop_front() {
-                    self.ghosts.remove(&oldest);
-                }
-            }
+        let user = self.known.get_key_value(name).map(|(user, _)| user.clone());
+        if user.is_none() && !self.ghosts.contains_key(&ghost) {
+            self.make_room_for_ghost(ledger);
             self.ghost_order.push_back(ghost);
         }
-        match self.known.get_mut(name) {
-            Some(account) => &mut account.tries,
-            None => self.ghosts.entry(ghost).or_default(),
+        match user.and_then(|user| Some((user.clone(), self.known.get_mut(&user)?))) {
+            Some((user, account)) => (Tried::Account(user), &mut account.tries),
+            None => (Tried::Ghost(ghost), self.ghosts.entry(ghost).or_default()),
         }
     }
+
+    fn make_room_for_ghost(&mut self, ledger: &mut Ledger) {
+        while self.ghost_order.len() >= self.ghosts_max.max(1) {
+            if let Some(oldest) = self.ghost_order.pop_front() {
+                self.ghosts.remove(&oldest);
+                ledger.note(forget(Tried::Ghost(oldest)));
+            }
+        }
+    }
+}
+
+fn forget(who: Tried) -> StoreOperation {
+    StoreOperation::Tries { who, record: TriesRecord::default() }
 }

@@ -23,6 +23,15 @@ struct Unsettled {
 }
 
 impl Blocks {
+    /// As they were when the last process ended.
+    pub(super) fn recover(pairs: Vec<(Username, Username)>) -> Self {
+        let mut blocks = Self::default();
+        for (by, user) in pairs {
+            blocks.set(&by, &user, true);
+        }
+        blocks
+    }
+
     pub(super) fn has_blocked(&self, by: &Username, user: &Username) -> bool {
         self.lists.get(by).is_some_and(|list| list.contains(user))
     }

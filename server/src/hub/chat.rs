@@ -9,8 +9,9 @@ use protocol::{ErrorCode, MessageId, RequestId, ServerFrame, Username, limits::T
 use super::{
     accounts::Accounts,
     blocks::Blocks,
+    durable::KnownFate,
     effect::StoreOperation,
-    known_ids::{Digest, Fate, Waiter},
+    known_ids::{Digest, Waiter},
     ledger::Promise,
     post::{Desk, Letter, PostOffice},
     presence::{Presence, by_len},
@@ -77,9 +78,9 @@ pub(super) fn broadcast(
             desk.sessions.send(conn, frame.clone(), Lane::Bulk, desk.now.mono, desk.limits);
         }
     }
-    let fate = Fate::Sent { recipients, blocked };
-    post.remember_broadcast(asker.user, id, text, fate, desk.limits);
-    desk.tell_fate(asker.waiter, fate);
+    let fate = KnownFate::Sent { recipients, blocked };
+    post.remember_broadcast(desk, asker.user, id, text, fate);
+    desk.tell_fate(asker.waiter, fate.into());
 }
 
 pub(super) fn whoelse(desk: &mut Desk<'_>, presence: &Presence, asker: &Asker<'_>) {

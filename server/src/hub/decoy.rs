@@ -5,10 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use protocol::{
-    random::RandomStream,
-    scram::{Iterations, Key, Verifier},
-};
+use protocol::scram::{Iterations, Key, Verifier};
 use ring::{digest::SHA256_OUTPUT_LEN, hmac};
 
 /// Bytes of a salt that is made here.
@@ -31,15 +28,15 @@ impl Shape {
 }
 
 pub(super) struct Decoys {
-    /// New at each start.
+    /// The same at each start.
     secret: hmac::Key,
     /// The shapes of real accounts, each with how many accounts have it or one before it.
     shapes: Vec<(Shape, u64)>,
 }
 
 impl Decoys {
-    pub(super) fn new(random: &mut RandomStream) -> Self {
-        Self { secret: hmac::Key::new(hmac::HMAC_SHA256, &random.bytes::<32>()), shapes: Vec::new() }
+    pub(super) fn new(secret: &[u8; 32]) -> Self {
+        Self { secret: hmac::Key::new(hmac::HMAC_SHA256, secret), shapes: Vec::new() }
     }
 
     /// From now on decoys are shaped like these, each as often as it is among these: a mixture of kinds in the
@@ -107,7 +104,7 @@ mod tests {
     use super::*;
 
     fn decoys(shapes: &[(u32, usize, usize)]) -> Decoys {
-        let mut decoys = Decoys::new(&mut RandomStream::from_seed([7; 32]));
+        let mut decoys = Decoys::new(&[7; 32]);
         let of = |&(rounds, salt_len, count)| std::iter::repeat_n(Shape { rounds, salt_len }, count);
         decoys.resemble(shapes.iter().flat_map(of));
         decoys

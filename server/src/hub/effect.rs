@@ -11,7 +11,8 @@ use protocol::{
 
 use super::{
     accounts::{Credential, Password},
-    files::{Holding, RegisteredFile},
+    durable::{KnownId, Tried, TriesRecord},
+    files::RegisteredFile,
 };
 
 /// A connection: the slot it has in the shell's slab, and how often that slot was used before. A number of a
@@ -158,7 +159,11 @@ pub enum StoreOperation {
         to: Username,
         /// The message.
         message: StoredMessage,
+        /// How it is known when it comes again. Kept and known, or neither.
+        known: KnownId,
     },
+    /// Know a message that was not kept when it comes again.
+    Remember(KnownId),
     /// The recipient has it.
     Drop {
         /// The recipient.
@@ -180,22 +185,34 @@ pub enum StoreOperation {
         /// Who is taken off it.
         user: Username,
     },
-    /// A user left.
+    /// A user came or left.
     LastSeen {
         /// Who.
         user: Username,
         /// When.
         at: UnixMs,
+        /// Whether he came. If nothing more is heard of him, he left when the server was last alive.
+        online: bool,
+    },
+    /// The server is alive, with users online.
+    Alive {
+        /// When.
+        at: UnixMs,
+    },
+    /// Wrong passwords; none and no lock: forget the name.
+    Tries {
+        /// Of whom.
+        who: Tried,
+        /// What counts from now on.
+        record: TriesRecord,
     },
     /// Keep a name for a file.
     RegisterFile(RegisteredFile),
-    /// Forget a name, and with the last one of a file what users hold of it.
+    /// Forget a name.
     UnregisterFile {
         /// Which.
         name: FileName,
     },
-    /// Keep what a user says he holds, in place of what he said before. Of no effect for a file without a name.
-    SetHolding(Holding),
 }
 
 /// A message that waits for its recipient.

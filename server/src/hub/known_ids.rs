@@ -2,25 +2,31 @@
 //!
 //! Owns what became of each. Must not know mailboxes.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    hash::{DefaultHasher, Hash, Hasher},
+use std::collections::{BTreeMap, VecDeque};
+
+use protocol::{ErrorCode, MessageId, RequestId, Username, time::UnixMs};
+use ring::digest::{Context, SHA256};
+
+use super::{
+    durable::{KnownFate, KnownId},
+    effect::ConnId,
 };
 
-use protocol::{ErrorCode, MessageId, RequestId, Username};
-
-use super::effect::ConnId;
-
-/// Tells whether a resend says the same as before. Only the sender could gain from a collision, and he would
-/// only fool himself.
+/// Tells whether a resend says the same as before, also to another version of this program. Only the sender could
+/// gain from a collision, and he would only fool himself: half of the hash is enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Digest(u64);
+pub(super) struct Digest([u8; 16]);
 
 impl Digest {
     pub(super) fn of(to: Option<&Username>, text: &str) -> Self {
-        let mut hasher = DefaultHasher::new();
-        (to, text).hash(&mut hasher);
-        Self(hasher.finish())
+        let mut context = Context::new(&SHA256);
+        // No name has a line break.
+        context.update(to.map_or("", Username::as_str).as_bytes());
+        context.update(b"\n");
+        context.update(text.as_bytes());
+        let mut half = [0; 16];
+        half.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
+        Self(half)
     }
 }
 
@@ -44,7 +50,25 @@ pub(super) enum Fate {
         blocked: bool,
     },
     /// Nothing was done. A resend, whose sender may never have seen that, must not come behind what he sent since.
+    /// A restart forgets this.
     Refused(ErrorCode),
+}
+
+impl From<KnownFate> for Fate {
+    fn from(fate: KnownFate) -> Self {
+        match fate {
+            KnownFate::Stored => Self::Stored,
+            KnownFate::Delivered => Self::Delivered,
+            KnownFate::Sent { recipients, blocked } => Self::Sent { recipients, blocked },
+        }
+    }
+}
+
+/// How long and how many of a sender's ids are remembered over restarts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Memory {
+    pub(super) until: UnixMs,
+    pub(super) count_max: usize,
 }
 
 #[derive(Debug, Default)]
@@ -55,12 +79,48 @@ pub(super) struct KnownIds {
 #[derive(Debug, Default)]
 struct Sender {
     messages: BTreeMap<MessageId, (Digest, Fate)>,
-    /// Those whose fate is known, the oldest first; may hold ids that were forgotten since.
+    /// Those whose fate is known, the oldest first.
     settled: VecDeque<MessageId>,
     pending: usize,
+    /// Counts what was given to the store to remember.
+    last_ordinal: u64,
 }
 
 impl KnownIds {
+    /// As the last process left them.
+    pub(super) fn recover(known_ids: Vec<KnownId>, count_max: usize) -> Self {
+        let mut known = Self::default();
+        for KnownId { from, id, ordinal, digest, fate, .. } in known_ids {
+            known.insert(&from, id, Digest(digest), fate.into(), count_max);
+            if let Some(sender) = known.senders.get_mut(&from) {
+                sender.last_ordinal = ordinal.max(sender.last_ordinal);
+            }
+        }
+        known
+    }
+
+    /// What the store must know of a message to know it again.
+    pub(super) fn record(
+        &mut self,
+        from: &Username,
+        id: MessageId,
+        digest: Digest,
+        fate: KnownFate,
+        memory: Memory,
+    ) -> KnownId {
+        let sender = self.senders.entry(from.clone()).or_default();
+        sender.last_ordinal += 1;
+        KnownId {
+            from: from.clone(),
+            id,
+            ordinal: sender.last_ordinal,
+            digest: digest.0,
+            fate,
+            until: memory.until,
+            forget_to: sender.last_ordinal.saturating_sub(memory.count_max as u64),
+        }
+    }
+
     pub(super) fn get(&self, from: &Username, id: MessageId) -> Option<(Digest, Fate)> {
         self.senders.get(from)?.messages.get(&id).copied()
     }
@@ -105,10 +165,16 @@ impl KnownIds {
         }
     }
 
-    /// The fate is known now. Returns who waits for it. What was delivered stays delivered.
-    pub(super) fn settle(&mut self, from: &Username, id: MessageId, settled: Fate) -> Option<Waiter> {
-        let (_, fate) = self.message_mut(from, id)?;
-        let before = *fate;
+    /// The fate is known now. Returns who waits for it, and the message's digest. What was delivered stays
+    /// delivered.
+    pub(super) fn settle(
+        &mut self,
+        from: &Username,
+        id: MessageId,
+        settled: Fate,
+    ) -> Option<(Waiter, Digest)> {
+        let (digest, fate) = self.message_mut(from, id)?;
+        let (digest, before) = (*digest, *fate);
         if before != Fate::Delivered {
             *fate = settled;
         }
@@ -118,7 +184,7 @@ impl KnownIds {
                 if let Some(sender) = self.senders.get_mut(from) {
                     sender.settled.push_back(id);
                 }
-                Some(waiter)
+                Some((waiter, digest))
             }
             _ => None,
         }
@@ -159,7 +225,7 @@ mod tests {
         assert_eq!(known.get(&from, MessageId(99)), Some((digest, Fate::Stored)));
         assert!(known.senders[&from].messages.len() <= 11 && known.senders[&from].settled.len() <= 10);
         assert_eq!(known.pending(&from), 1);
-        assert_eq!(known.settle(&from, MessageId(0), Fate::Delivered), Some(waiter(1)));
+        assert_eq!(known.settle(&from, MessageId(0), Fate::Delivered), Some((waiter(1), digest)));
         assert_eq!(known.settle(&from, MessageId(0), Fate::Delivered), None, "told once");
         assert_eq!(known.pending(&from), 0);
     }

@@ -66,6 +66,15 @@ pub struct Limits {
     pub unconfirmed_per_sender_max: usize,
     /// Message ids remembered per sender to recognise a resend: four times what a client may have in flight.
     pub known_ids_per_sender_max: usize,
+    /// How long they are remembered over restarts of the server: a client that slept over night sends again what
+    /// was not confirmed to it.
+    pub known_ids_life: Duration,
+    /// Bytes of text that are on their way to the store. When the disk is slower than this for long, messages to
+    /// those who are away are refused, so that they do not fill the memory instead.
+    pub unwritten_len_max: usize,
+    /// How often is written down that the server is alive, while somebody is online: so much may be wrong about
+    /// when they were last seen if it is killed.
+    pub alive_pause: Duration,
     /// Names on one user's block list.
     pub blocked_max: usize,
     /// Tickets of one user that are out: a file's holders and a few private talks at once.
@@ -97,7 +106,8 @@ pub struct Limits {
     pub search_holders_max: usize,
     /// Lists of files and holders that wait for one client to read those before.
     pub lists_waiting_max: usize,
-    /// Unknown names whose wrong passwords are counted as if they had an account: some 100 bytes each. When
+    /// Unknown names whose wrong passwords are counted as if they had an account: some 100 bytes each, in memory
+    /// and in the store. When
     /// more are tried, the oldest is forgotten; at the pace of an address that takes more than a day.
     pub ghosts_max: usize,
     /// Timers that fire in one turn: after a suspend all are due at once, and the sockets must not wait. Each
@@ -139,6 +149,9 @@ impl Default for Limits {
             delivery_patience: Duration::from_secs(10),
             unconfirmed_per_sender_max: 1_024,
             known_ids_per_sender_max: 256,
+            known_ids_life: Duration::from_secs(24 * 60 * 60),
+            unwritten_len_max: 64 * 1024 * 1024,
+            alive_pause: Duration::from_secs(60),
             blocked_max: 1_000,
             tickets_max: 128,
             relays_max: 64,

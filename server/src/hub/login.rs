@@ -158,7 +158,7 @@ pub(super) fn judge(
     };
     let binding = binding.as_ref().map(<[u8; 32]>::as_slice);
     let refused = match challenge.verify(&client_final, &verifier, binding) {
-        Ok(server_final) => match accounts.right(&name) {
+        Ok(server_final) => match accounts.right(&name, desk.ledger) {
             Some(user) => return Verdict::Right { user, server_final },
             None => LoginRefusal::BadCredentials,
         },
@@ -166,7 +166,7 @@ pub(super) fn judge(
         Err(malformed) => return Verdict::Malformed(malformed),
     };
     guesses.wrong(peer, desk.now.mono, desk.limits);
-    match accounts.wrong(&name, desk.now.mono) {
+    match accounts.wrong(&name, desk.ledger, desk.now) {
         Some(retry_after) => Verdict::Refused { code: LoginRefusal::Locked, retry_after },
         None => Verdict::Refused { code: refused, retry_after: Duration::ZERO },
     }

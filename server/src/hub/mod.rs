@@ -17,6 +17,7 @@ mod allowance;
 mod blocks;
 mod chat;
 mod decoy;
+mod durable;
 mod effect;
 mod files;
 mod guesses;
@@ -48,8 +49,9 @@ use protocol::{
 };
 
 pub use accounts::{Credential, Password};
+pub use durable::{KnownFate, KnownId, Recovered, Tried, TriesRecord};
 pub use effect::{ConnId, Effect, Input, MailboxPage, Sequence, StoreOperation, StoredMessage};
-pub use files::{Holding, RegisteredFile};
+pub use files::RegisteredFile;
 pub use limits::Limits;
 pub use sessions::Lane;
 
@@ -92,7 +94,12 @@ pub struct Hub {
     /// Work done in this turn.
     work: u64,
     stopping: Stopping,
+    /// How far the wall clock has moved against the monotonic one since the ends of locks were written down.
+    wall_drift_ms: i128,
 }
+
+/// So much may the end of a lock be off after a restart: locks are counted in seconds.
+const WALL_DRIFT_MAX_MS: i128 = 1_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stopping {
@@ -111,50 +118,61 @@ enum Ending {
 }
 
 impl Hub {
-    /// An empty room. `seed` must come from the system's randomness: nonces and salts are made of it.
+    /// An empty room with an empty store. `seed` must come from the system's randomness.
     pub fn new(
         limits: Limits,
         credentials: BTreeMap<Username, Credential>,
         seed: [u8; 32],
         now: Now,
     ) -> Self {
-        let mut random = RandomStream::from_seed(seed);
-        let accounts = Accounts::new(credentials, limits.lock_out, limits.ghosts_max, &mut random);
+        let secret = RandomStream::from_seed(seed).bytes();
+        Self::recover(limits, credentials, Recovered::empty(secret), seed, now)
+    }
+
+    /// A room in which nobody is yet, with what the store holds. `seed` must come from the system's randomness, and
+    /// be new: nonces are made of it.
+    pub fn recover(
+        limits: Limits,
+        credentials: BTreeMap<Username, Credential>,
+        recovered: Recovered,
+        seed: [u8; 32],
+        now: Now,
+    ) -> Self {
+        let Recovered { secret, last_sequence, mailboxes, blocks, last_seen, tries, known_ids, files } =
+            recovered;
+        let mut accounts = Accounts::new(credentials, limits.lock_out, limits.ghosts_max, &secret);
+        let mut ledger = Ledger::default();
+        accounts.recover(tries, &mut ledger, now);
+        let mut sessions = Sessions::new(now.mono);
+        sessions.arm_other(Timer::Alive, now.mono.after(limits.alive_pause));
+        let last_seen = last_seen.into_iter().filter(|(user, _)| accounts.exists(user));
         let mut hub = Self {
             now,
-            random,
-            accounts,
+            random: RandomStream::from_seed(seed),
             guesses: Guesses::default(),
-            sessions: Sessions::new(now.mono),
-            presence: Presence::default(),
-            blocks: Blocks::default(),
-            post: PostOffice::default(),
+            sessions,
+            presence: Presence::recover(last_seen, now),
+            blocks: Blocks::recover(blocks),
+            post: PostOffice::recover(last_sequence, mailboxes, known_ids, &limits),
             tickets: Tickets::default(),
             relays: Relays::new(&limits, now.mono),
-            files: Files::default(),
-            ledger: Ledger::default(),
+            files: Files::recover(files),
+            accounts,
+            ledger,
             refusals: Quiet::default(),
             failures: Quiet::default(),
             work: 0,
             stopping: Stopping::No,
+            wall_drift_ms: 0,
             limits,
         };
         hub.derive_ahead();
         hub
     }
 
-    /// Takes in the files that outlived an earlier process, and what users said they hold of them.
-    pub fn restore_files(
-        &mut self,
-        files: impl IntoIterator<Item = RegisteredFile>,
-        holdings: impl IntoIterator<Item = Holding>,
-    ) {
-        self.files.restore(files, holdings);
-    }
-
     /// Takes in what happened.
     pub fn handle_input(&mut self, now: Now, input: Input<'_>) {
-        self.now = now;
+        self.set_now(now);
         match input {
             Input::Opened { conn, peer } => self.opened(conn, peer),
             Input::Secured { conn, binding } => {
@@ -188,7 +206,7 @@ impl Hub {
 
     /// Fires what is due and goes on with what was put off, up to the limits of a turn.
     pub fn handle_timeout(&mut self, now: Now) {
-        self.now = now;
+        self.set_now(now);
         self.fire_timers();
         self.go_on();
     }
@@ -205,6 +223,12 @@ impl Hub {
                     let Self { now, limits, sessions, relays, ledger, .. } = self;
                     relays.check_idle(&mut Desk { now: *now, limits, sessions, ledger }, ticket);
                 }
+                Some(Timer::Alive) => {
+                    if self.presence.count() > 0 {
+                        self.ledger.note(StoreOperation::Alive { at: self.now.wall });
+                    }
+                    self.sessions.arm_other(Timer::Alive, self.now.mono.after(self.limits.alive_pause));
+                }
                 None => return,
             }
         }
@@ -220,7 +244,6 @@ impl Hub {
 
     /// The next thing to do outside.
     pub fn poll_output(&mut self) -> Option<Effect> {
-        self.files.note_holdings(&mut self.ledger);
         loop {
             if let Some(conn) = self.sessions.take_doomed() {
                 let text = "You read too slowly: too much was waiting for you.";
@@ -229,8 +252,8 @@ impl Hub {
             }
             // What is read must contain what was to be written before: a user who takes the place of his own
             // dead connection in this very turn gets what that one left unacknowledged.
-            if self.sessions.is_load_next()
-                && let Some((batch, operations)) = self.ledger.close_batch()
+            if let Some(user) = self.sessions.next_load()
+                && let Some((batch, operations)) = self.ledger.close_batch_for(user)
             {
                 return Some(Effect::Commit { batch, operations });
             }
@@ -279,6 +302,19 @@ impl Hub {
     /// How many users are online.
     pub fn online_count(&self) -> usize {
         self.presence.count()
+    }
+
+    /// Every turn has its time. When the wall clock is set, what the store knows of the ends of locks is not true
+    /// any more.
+    fn set_now(&mut self, now: Now) {
+        let moved = |from: u64, to: u64| i128::from(to) - i128::from(from);
+        let jump = moved(self.now.wall.0, now.wall.0) - moved(self.now.mono.0, now.mono.0);
+        self.now = now;
+        self.wall_drift_ms += jump;
+        if self.wall_drift_ms.abs() > WALL_DRIFT_MAX_MS {
+            self.wall_drift_ms = 0;
+            self.accounts.note_locks(&mut self.ledger, now);
+        }
     }
 
     fn opened(&mut self, conn: ConnId, peer: core::net::IpAddr) {
@@ -577,6 +613,7 @@ impl Hub {
         let frame = ServerFrame::Welcome { user: user.clone(), server_final };
         self.sessions.tell(conn, &frame, self.now.mono, &self.limits);
         self.presence.came(user, conn);
+        self.ledger.note(StoreOperation::LastSeen { user: user.clone(), at: self.now.wall, online: true });
         let (mut desk, post) = self.desk_and_post();
         post.begin(&mut desk, user, conn);
     }
@@ -608,14 +645,7 @@ impl Hub {
         match ending {
             Ending::Gone => self.close(conn),
             Ending::Goodbye(reason, text) => {
-                for alarm in [
-                    Alarm::Login,
-                    Alarm::Silence,
-                    Alarm::Inactivity,
-                    Alarm::Probe,
-                    Alarm::Throttle,
-                    Alarm::Slow,
-                ] {
+                for alarm in Alarm::WHILE_OPEN {
                     self.sessions.disarm(conn, alarm);
                 }
                 if reason == GoodbyeReason::TooSlow {
@@ -670,18 +700,18 @@ impl Hub {
             self.refuse_login(next, LoginRefusal::BadCredentials, Duration::ZERO);
         }
         self.presence.left(&user, change, self.now.mono);
-        self.ledger.note(StoreOperation::LastSeen { user, at: self.now.wall });
+        self.ledger.note(StoreOperation::LastSeen { user, at: self.now.wall, online: false });
     }
 
     fn committed(&mut self, batch: u64, durable: bool) {
-        for promise in self.ledger.settle(batch) {
+        for promise in self.ledger.settle(batch, durable) {
             let Self { now, limits, sessions, blocks, post, files, ledger, .. } = self;
             let desk = &mut Desk { now: *now, limits, sessions, ledger };
             match promise {
                 Promise::Kept { to, sequence, from, id, text_len } => {
                     post.kept(desk, durable, &to, (&from, id, sequence), text_len);
                 }
-                Promise::Dropped { to, sequence } => post.dropped(durable, &to, sequence),
+                Promise::Dropped { to, sequence } => post.dropped(&to, sequence),
                 Promise::Blocked { conn, request, by, user } => {
                     blocks.settle(&by, &user, true, durable);
                     chat::settle_block(desk, durable, Waiter { conn, request });
@@ -704,6 +734,8 @@ impl Hub {
             self.judge(conn);
         }
         for user in gone {
+            let (who, record) = (Tried::Account(user.clone()), TriesRecord::default());
+            self.ledger.note(StoreOperation::Tries { who, record });
             if let Some(conn) = self.presence.conn(&user) {
                 let text = "Your account was removed.".to_owned();
                 self.end(conn, Ending::Goodbye(GoodbyeReason::Removed, text));
@@ -722,6 +754,7 @@ impl Hub {
             return;
         }
         self.stopping = Stopping::Asked;
+        self.ledger.retry();
         for conn in self.sessions.ids() {
             let text = "The server is stopping.".to_owned();
             self.end(conn, Ending::Goodbye(GoodbyeReason::Shutdown, text));

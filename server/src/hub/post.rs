@@ -9,14 +9,18 @@ use std::{
     sync::Arc,
 };
 
-use protocol::{ErrorCode, Frame, MessageId, ServerFrame, Username, time::MonoMs, time::Now};
+use protocol::{
+    ErrorCode, Frame, MessageId, ServerFrame, Username,
+    time::{MonoMs, Now, UnixMs},
+};
 
 use super::{
+    durable::{KnownFate, KnownId},
     effect::{ConnId, Effect, MailboxPage, Sequence, StoreOperation, StoredMessage},
-    known_ids::{Digest, Fate, KnownIds, Waiter},
+    known_ids::{Digest, Fate, KnownIds, Memory, Waiter},
     ledger::{Ledger, Promise},
     limits::Limits,
-    sessions::{Lane, Sessions},
+    sessions::{Lane, Sessions, Timer},
 };
 
 /// What delivering touches outside the mailboxes.
@@ -52,7 +56,7 @@ struct Mailbox {
     stored_len: usize,
     /// Those of them that are being written.
     writing: BTreeSet<Sequence>,
-    /// Acknowledged messages that the store failed to drop: they may still be in it.
+    /// Acknowledged messages that the store has not dropped yet.
     undropped: BTreeSet<Sequence>,
     /// There while the user is online.
     delivery: Option<Delivery>,
@@ -109,6 +113,23 @@ struct Parcel {
 }
 
 impl PostOffice {
+    /// As the last process left it.
+    pub(super) fn recover(
+        last_sequence: Sequence,
+        mailboxes: Vec<(Username, usize, usize)>,
+        known_ids: Vec<KnownId>,
+        limits: &Limits,
+    ) -> Self {
+        let mailbox =
+            |(user, stored, stored_len)| (user, Mailbox { stored, stored_len, ..Mailbox::default() });
+        Self {
+            mailboxes: mailboxes.into_iter().map(mailbox).collect(),
+            known: KnownIds::recover(known_ids, limits.known_ids_per_sender_max),
+            last_sequence,
+            patience: BTreeSet::new(),
+        }
+    }
+
     /// Answers a message that came before, if it is one: whatever has changed since, it has its fate.
     pub(super) fn recall(
         &mut self,
@@ -141,6 +162,9 @@ impl PostOffice {
         if count >= desk.limits.mailbox_messages_max || len + text.len() > desk.limits.mailbox_len_max {
             return Err(ErrorCode::MailboxFull);
         }
+        if mailbox.delivery.is_none() && desk.ledger.text_len() >= desk.limits.unwritten_len_max {
+            return Err(ErrorCode::StoreFailed);
+        }
         let fate = Fate::Pending(waiter);
         let digest = Digest::of(Some(to), text);
         self.known.insert(from, id, digest, fate, desk.limits.known_ids_per_sender_max);
@@ -155,7 +179,7 @@ impl PostOffice {
         let parcel =
             Parcel { message, offline: false, kept: false, since: desk.now.mono, followers: Vec::new() };
         match &mut mailbox.delivery {
-            None => mailbox.keep(desk, to, &parcel.message),
+            None => mailbox.keep(desk, &mut self.known, to, &parcel.message),
             Some(delivery) => {
                 delivery.unkept += 1;
                 delivery.unkept_len += text.len();
@@ -218,13 +242,16 @@ impl PostOffice {
 
     pub(super) fn remember_broadcast(
         &mut self,
+        desk: &mut Desk<'_>,
         from: &Username,
         id: MessageId,
         text: &str,
-        fate: Fate,
-        limits: &Limits,
+        fate: KnownFate,
     ) {
-        self.known.insert(from, id, Digest::of(None, text), fate, limits.known_ids_per_sender_max);
+        let (digest, memory) = (Digest::of(None, text), desk.memory());
+        self.known.insert(from, id, digest, fate.into(), memory.count_max);
+        let known = self.known.record(from, id, digest, fate, memory);
+        desk.ledger.note(StoreOperation::Remember(known));
     }
 
     /// The recipient's client has shown a message. False if none of that name was on its way.
@@ -243,14 +270,13 @@ impl PostOffice {
             mailbox.writing.remove(&sequence);
             mailbox.stored -= 1;
             mailbox.stored_len -= parcel.message.text.len();
+            mailbox.undropped.insert(sequence);
             desk.drop_message(user, sequence);
         } else {
             delivery.unkept -= 1;
             delivery.unkept_len -= parcel.message.text.len();
         }
-        if let Some(waiter) = self.known.settle(from, id, Fate::Delivered) {
-            desk.tell_fate(waiter, Fate::Delivered);
-        }
+        desk.tell_delivered(&mut self.known, from, id);
         delivery.pump(desk, user);
         true
     }
@@ -269,9 +295,6 @@ impl PostOffice {
             fresh: VecDeque::new(),
             followers_len: 0,
         };
-        for sequence in std::mem::take(&mut mailbox.undropped) {
-            desk.drop_message(user, sequence);
-        }
         if mailbox.stored > 0 {
             desk.sessions.hold(conn);
             delivery.load(desk, user, Sequence(0));
@@ -329,7 +352,7 @@ impl PostOffice {
         let Some(mailbox) = self.mailboxes.get_mut(user) else { return };
         let Some(delivery) = mailbox.delivery.take() else { return };
         for parcel in delivery.queue.iter().chain(&delivery.fresh).filter(|parcel| !parcel.kept) {
-            mailbox.keep(desk, user, &parcel.message);
+            mailbox.keep(desk, &mut self.known, user, &parcel.message);
         }
         let in_flight = delivery.queue.iter().take(delivery.in_flight).map(|parcel| &parcel.message);
         let messages: BTreeMap<_, _> =
@@ -352,11 +375,9 @@ impl PostOffice {
         mailbox.writing.remove(&sequence);
         mailbox.stored -= 1;
         mailbox.stored_len -= text_len;
+        mailbox.undropped.insert(sequence);
         desk.drop_message(user, sequence);
-        if let Some(waiter) = self.known.settle(from, id, Fate::Delivered) {
-            desk.tell_fate(waiter, Fate::Delivered);
-        }
-        self.tidy(user);
+        desk.tell_delivered(&mut self.known, from, id);
     }
 
     /// The connection of a session that was over has closed.
@@ -382,7 +403,7 @@ impl PostOffice {
             }
         }
         for message in late {
-            mailbox.keep(desk, user, &message);
+            mailbox.keep(desk, &mut self.known, user, &message);
         }
         self.arm_patience(desk, user);
     }
@@ -404,7 +425,7 @@ impl PostOffice {
         };
         mailbox.writing.remove(&sequence);
         if durable {
-            if let Some(waiter) = self.known.settle(from, id, Fate::Stored) {
+            if let Some((waiter, _)) = self.known.settle(from, id, Fate::Stored) {
                 desk.tell_fate(waiter, Fate::Stored);
             }
             return;
@@ -421,19 +442,19 @@ impl PostOffice {
             self.arm_patience(desk, to);
         } else {
             let refused = Fate::Refused(ErrorCode::StoreFailed);
-            if let Some(waiter) = self.known.settle(from, id, refused) {
+            if let Some((waiter, _)) = self.known.settle(from, id, refused) {
                 desk.tell_fate(waiter, refused);
             }
             self.tidy(to);
         }
     }
 
-    /// The store has answered for a message that was to be dropped. A failed one is tried again at the next
-    /// log-in, so that a broken disk is not asked over and over.
-    pub(super) fn dropped(&mut self, durable: bool, user: &Username, sequence: Sequence) {
-        if !durable {
-            self.mailboxes.entry(user.clone()).or_default().undropped.insert(sequence);
+    /// The store has dropped a message.
+    pub(super) fn dropped(&mut self, user: &Username, sequence: Sequence) {
+        if let Some(mailbox) = self.mailboxes.get_mut(user) {
+            mailbox.undropped.remove(&sequence);
         }
+        self.tidy(user);
     }
 
     fn arm_patience(&mut self, desk: &mut Desk<'_>, user: &Username) {
@@ -445,7 +466,8 @@ impl PostOffice {
         };
         let waiting = delivery.queue.iter().chain(&delivery.fresh).filter(|parcel| !parcel.kept);
         if let Some(oldest) = waiting.map(|parcel| parcel.since).min() {
-            desk.sessions.arm_patience(user.clone(), oldest.after(desk.limits.delivery_patience));
+            let timer = Timer::Patience(user.clone());
+            desk.sessions.arm_other(timer, oldest.after(desk.limits.delivery_patience));
             self.patience.insert(user.clone());
         }
     }
@@ -464,13 +486,15 @@ impl PostOffice {
 
 impl Mailbox {
     /// Has a message written to the store; its sender is told when it is there.
-    fn keep(&mut self, desk: &mut Desk<'_>, user: &Username, message: &StoredMessage) {
+    fn keep(&mut self, desk: &mut Desk<'_>, known: &mut KnownIds, user: &Username, message: &StoredMessage) {
+        let digest = Digest::of(Some(user), &message.text);
+        let known = known.record(&message.from, message.id, digest, KnownFate::Stored, desk.memory());
         let text_len = message.text.len();
         self.stored += 1;
         self.stored_len += text_len;
         self.writing.insert(message.sequence);
         desk.ledger.promise(
-            StoreOperation::Keep { to: user.clone(), message: message.clone() },
+            StoreOperation::Keep { to: user.clone(), message: message.clone(), known },
             Promise::Kept {
                 to: user.clone(),
                 sequence: message.sequence,
@@ -575,8 +599,22 @@ impl Delivery {
 impl Desk<'_> {
     /// Has the store forget a message.
     fn drop_message(&mut self, user: &Username, sequence: Sequence) {
-        let operation = StoreOperation::Drop { to: user.clone(), sequence };
-        self.ledger.promise(operation, Promise::Dropped { to: user.clone(), sequence });
+        self.ledger.note(StoreOperation::Drop { to: user.clone(), sequence });
+    }
+
+    /// A message was acknowledged. If its sender has had no answer yet he gets it now, and the store remembers
+    /// it: he does not wait for that, since the recipient's client knows the message again too.
+    fn tell_delivered(&mut self, known: &mut KnownIds, from: &Username, id: MessageId) {
+        if let Some((waiter, digest)) = known.settle(from, id, Fate::Delivered) {
+            self.tell_fate(waiter, Fate::Delivered);
+            let known = known.record(from, id, digest, KnownFate::Delivered, self.memory());
+            self.ledger.note(StoreOperation::Remember(known));
+        }
+    }
+
+    fn memory(&self) -> Memory {
+        let until = UnixMs(MonoMs(self.now.wall.0).after(self.limits.known_ids_life).0);
+        Memory { until, count_max: self.limits.known_ids_per_sender_max }
     }
 
     /// Tells a sender how his message ended.

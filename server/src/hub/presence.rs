@@ -5,19 +5,31 @@
 use core::time::Duration;
 use std::collections::BTreeMap;
 
-use protocol::{Frame, PresenceChange, ServerFrame, Username, limits::LIST_LEN_MAX, time::MonoMs};
+use protocol::{
+    Frame, PresenceChange, ServerFrame, Username,
+    limits::LIST_LEN_MAX,
+    time::{MonoMs, Now, UnixMs},
+};
 
 use super::effect::ConnId;
 
 #[derive(Debug, Default)]
 pub(super) struct Presence {
     online: BTreeMap<Username, ConnId>,
-    /// When those who were online since the start, and are not now, left.
+    /// When those who were online, and are not now, left.
     left_at: BTreeMap<Username, MonoMs>,
     changes: Vec<(Username, PresenceChange)>,
 }
 
 impl Presence {
+    /// Nobody is online; `last_seen` tells when somebody was.
+    pub(super) fn recover(last_seen: impl Iterator<Item = (Username, UnixMs)>, now: Now) -> Self {
+        // Whoever left before the monotonic clock's origin left too long ago for it to tell.
+        let on_mono = |at: UnixMs| Some(MonoMs(now.mono.0.checked_sub(now.wall.0.saturating_sub(at.0))?));
+        let left_at = last_seen.filter_map(|(user, at)| Some((user, on_mono(at)?))).collect();
+        Self { left_at, ..Self::default() }
+    }
+
     /// The connection of a user who is online.
     pub(super) fn conn(&self, user: &Username) -> Option<ConnId> {
         self.online.get(user).copied()

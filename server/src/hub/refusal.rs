@@ -22,7 +22,9 @@ pub(super) fn text(code: ErrorCode) -> &'static str {
         ErrorCode::IdReused => "This message's id was used for another message. Send it anew.",
         ErrorCode::TooLong => "The text is over 16 KiB. Send it in parts.",
         ErrorCode::Quota => "That is more than one account may keep here at once. Make room first.",
-        ErrorCode::StoreFailed => "The server could not write it down. Nothing was changed; try again later.",
+        ErrorCode::StoreFailed => {
+            "The server could not write it down, so it does not keep it. A message may have been shown all the same. Try again later."
+        }
         ErrorCode::UnknownCommand | ErrorCode::Usage => "The server does not understand this request.",
         ErrorCode::AlreadyRegistered => "A file of that name is registered already; 'files' lists them.",
         ErrorCode::BadName => "No file can be shared under that name. Rename it.",

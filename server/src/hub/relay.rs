@@ -13,8 +13,14 @@ use std::collections::{BTreeMap, VecDeque};
 use protocol::{ServerFrame, TicketId, Username, limits::CARRY_LEN_MAX, time::MonoMs};
 
 use super::{
-    blocks::Blocks, effect::ConnId, limits::Limits, pace::Pace, post::Desk, presence::Presence,
-    sessions::Alarm, tickets::Tickets,
+    blocks::Blocks,
+    effect::ConnId,
+    limits::Limits,
+    pace::Pace,
+    post::Desk,
+    presence::Presence,
+    sessions::{Alarm, Timer},
+    tickets::Tickets,
 };
 
 #[derive(Debug)]
@@ -127,7 +133,7 @@ impl Relays {
             desk.sessions.tell(*conn, &opened, desk.now.mono, desk.limits);
         }
         self.standing.insert(ticket, Relay { ends, moved_at: desk.now.mono });
-        desk.sessions.arm_relay(ticket, desk.now.mono.after(desk.limits.relay_idle));
+        desk.sessions.arm_other(Timer::Relay(ticket), desk.now.mono.after(desk.limits.relay_idle));
     }
 
     /// Takes bytes for the other end. False if there is no such relay: it may have ended a moment ago.
@@ -207,7 +213,7 @@ impl Relays {
         let Some(relay) = self.standing.get(&ticket) else { return };
         let due = relay.moved_at.after(desk.limits.relay_idle);
         if desk.now.mono < due {
-            desk.sessions.arm_relay(ticket, due);
+            desk.sessions.arm_other(Timer::Relay(ticket), due);
         } else {
             self.cut(desk, ticket);
         }

@@ -34,6 +34,8 @@ pub(super) enum Timer {
     Patience(Username),
     /// Is this relay still used?
     Relay(TicketId),
+    /// It is time to write down that the server is alive.
+    Alive,
 }
 
 /// The alarms of a connection; each is set at most once.
@@ -55,6 +57,12 @@ pub(super) enum Alarm {
     Linger,
     /// Relayed bytes may go on.
     Relay,
+}
+
+impl Alarm {
+    /// Those that mean nothing any more for a connection that was said goodbye to.
+    pub(super) const WHILE_OPEN: [Self; 6] =
+        [Self::Login, Self::Silence, Self::Inactivity, Self::Probe, Self::Throttle, Self::Slow];
 }
 
 /// How far a connection has come.
@@ -526,13 +534,8 @@ impl Sessions {
     }
 
     /// Sets a timer that belongs to no connection.
-    pub(super) fn arm_patience(&mut self, user: Username, at: MonoMs) {
-        self.timers.insert(at, Timer::Patience(user));
-    }
-
-    /// Sets a timer that belongs to no connection.
-    pub(super) fn arm_relay(&mut self, ticket: TicketId, at: MonoMs) {
-        self.timers.insert(at, Timer::Relay(ticket));
+    pub(super) fn arm_other(&mut self, timer: Timer, at: MonoMs) {
+        self.timers.insert(at, timer);
     }
 
     /// The next timer that is due.
@@ -554,9 +557,12 @@ impl Sessions {
         self.effects.push_back(effect);
     }
 
-    /// Whether the next effect reads the store.
-    pub(super) fn is_load_next(&self) -> bool {
-        matches!(self.effects.front(), Some(Effect::Load { .. }))
+    /// Whose messages the next effect reads, if it does that.
+    pub(super) fn next_load(&self) -> Option<&Username> {
+        match self.effects.front() {
+            Some(Effect::Load { user, .. }) => Some(user),
+            _ => None,
+        }
     }
 
     pub(super) fn pop_effect(&mut self) -> Option<Effect> {

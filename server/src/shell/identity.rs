@@ -1,7 +1,7 @@
 //! The server's key: the operator's, or one that is made at the first start and kept.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs,
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -15,7 +15,10 @@ use protocol::{
 use rustls::ServerConfig;
 use thiserror::Error;
 
-use crate::options::{Encryption, Options};
+use crate::{
+    options::{Encryption, Options},
+    private,
+};
 
 /// Why there is no usable key. Each message names the file.
 #[derive(Debug, Error)]
@@ -92,7 +95,7 @@ fn read(certificate: &Path, key: &Path) -> Result<(Arc<ServerConfig>, Fingerprin
 /// clients know, so it is never replaced.
 fn make(folder: &Path, certificate: &Path, key: &Path) -> Result<(), IdentityFileError> {
     let content = |source| IdentityFileError::Content { path: key.to_owned(), source };
-    private_folder(folder).map_err(failed("write", folder))?;
+    private::folder(folder).map_err(failed("write", folder))?;
     let certificate_pem = match fs::read_to_string(key) {
         Ok(known) => Identity::certify(&known).map_err(content)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -106,14 +109,6 @@ fn make(folder: &Path, certificate: &Path, key: &Path) -> Result<(), IdentityFil
     write_private(certificate, &certificate_pem).map_err(failed("write", certificate))
 }
 
-fn private_folder(folder: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
-}
-
 /// Readable by nobody else at any moment, and on the disk before its name is there.
 fn write_private(path: &Path, text: &str) -> io::Result<()> {
     let half_written = path.with_extension("new");
@@ -122,11 +117,7 @@ fn write_private(path: &Path, text: &str) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file: File = options.open(&half_written)?;
+    let mut file = private::new_file(&half_written)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     fs::rename(half_written, path)

@@ -18,9 +18,11 @@ use thiserror::Error;
 
 use crate::{
     credentials::{self, CredentialsError},
-    hub::{Credential, Limits},
+    hub::{Credential, Hub, Limits},
     options::{Encryption, Options, Relay},
+    store::{Store, StoreError},
 };
+use clock::Clock;
 use identity::IdentityFileError;
 use listeners::{BindError, Listeners};
 pub use log_writer::LogWriter;
@@ -35,6 +37,9 @@ pub enum RunError {
     /// The server's own key.
     #[error(transparent)]
     Identity(#[from] IdentityFileError),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// An address.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -52,7 +57,7 @@ impl RunError {
     /// As the manual promises: 2 for an unusable configuration, 1 for a failure at run time.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Credentials(_) | Self::Identity(_) => 2,
+            Self::Credentials(_) | Self::Identity(_) | Self::Store(_) => 2,
             Self::Bind(_) | Self::System { .. } => 1,
         }
     }
@@ -78,15 +83,14 @@ pub fn run(options: &Options) -> Result<(), RunError> {
     warn_about(options, credentials.values());
     let (tls, fingerprint) = identity::load(options)?.unzip();
     raise_descriptor_limit();
-    let mut seed = [0; 32];
-    SystemRandom::new().fill(&mut seed).map_err(|_| RunError::System {
-        doing: "cannot get random bytes from the system",
-        source: io::ErrorKind::Other.into(),
-    })?;
+    let (seed, fresh_secret) = (random()?, random()?);
+    let clock = Clock::start();
+    let (store, recovered) = Store::open(&options.data_dir, &fresh_secret, clock.read().wall)?;
     let limits = limits(options);
     let listeners = Listeners::bind(&options.bind, options.port)?;
     let addresses = listeners.addresses().map_err(RunError::system("cannot tell the port"))?;
-    let mut reactor = Reactor::new(listeners, tls, limits, credentials, seed, options.credentials.clone())
+    let hub = Hub::recover(limits, credentials, recovered, seed, clock.read());
+    let mut reactor = Reactor::new(listeners, tls, clock, hub, store, options.credentials.clone())
         .map_err(RunError::system("cannot set up the event loop"))?;
     let mut stdout = io::stdout().lock();
     for address in addresses {
@@ -99,6 +103,15 @@ pub fn run(options: &Options) -> Result<(), RunError> {
     let _ = stdout.flush();
     drop(stdout);
     reactor.run().map_err(RunError::system("the event loop failed"))
+}
+
+fn random() -> Result<[u8; 32], RunError> {
+    let mut bytes = [0; 32];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| RunError::System {
+        doing: "cannot get random bytes from the system",
+        source: io::ErrorKind::Other.into(),
+    })?;
+    Ok(bytes)
 }
 
 /// The defaults, but for what the operator has chosen.

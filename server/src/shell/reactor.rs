@@ -5,16 +5,10 @@
 //! for it.
 
 use core::time::Duration;
-use std::{
-    collections::{BTreeMap, VecDeque},
-    io,
-    path::PathBuf,
-    sync::Arc,
-    time::Instant,
-};
+use std::{collections::VecDeque, io, path::PathBuf, sync::Arc, time::Instant};
 
 use mio::{Events, Poll, Token, Waker};
-use protocol::{Username, time::Now, transport::Progress};
+use protocol::{time::Now, transport::Progress};
 use rustls::ServerConfig;
 
 use super::{
@@ -23,11 +17,12 @@ use super::{
     deriver::{Deriver, Job},
     listeners::{Accepted, Listeners},
     signals::{Signal, Signals},
-    store::MemoryStore,
+    store::{Done, Job as StoreJob, StoreThread},
 };
 use crate::{
     credentials,
-    hub::{ConnId, Credential, Effect, Hub, Input, Lane, Limits},
+    hub::{ConnId, Effect, Hub, Input, Lane},
+    store::Store,
 };
 
 const WAKER: Token = Token(0);
@@ -73,7 +68,7 @@ pub(super) struct Reactor {
     first_connection: usize,
     signals: Signals,
     deriver: Deriver,
-    store: MemoryStore,
+    store: StoreThread,
     credentials: PathBuf,
     /// Listeners that may have more to accept.
     acceptable: Vec<bool>,
@@ -100,22 +95,20 @@ impl Reactor {
     pub(super) fn new(
         mut listeners: Listeners,
         tls: Option<Arc<ServerConfig>>,
-        limits: Limits,
-        credentials: BTreeMap<Username, Credential>,
-        seed: [u8; 32],
-        credentials_path: PathBuf,
+        clock: Clock,
+        hub: Hub,
+        store: Store,
+        credentials: PathBuf,
     ) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let signals = Signals::register(poll.registry(), SIGNALS)?;
         listeners.register(poll.registry(), FIRST_LISTENER)?;
-        let clock = Clock::start();
-        let hub = Hub::new(limits, credentials, seed, clock.read());
         Ok(Self {
             first_connection: FIRST_LISTENER + listeners.len(),
             acceptable: vec![false; listeners.len()],
-            deriver: Deriver::start(waker)?,
-            store: MemoryStore::default(),
+            deriver: Deriver::start(Arc::clone(&waker))?,
+            store: StoreThread::start(store, waker)?,
             connections: Connections::new(tls),
             readable: VecDeque::new(),
             talkative: VecDeque::new(),
@@ -127,7 +120,7 @@ impl Reactor {
             write_buffer: Vec::with_capacity(GATHER_LEN_MAX),
             longest_turn: Longest::default(),
             stopped: false,
-            credentials: credentials_path,
+            credentials,
             poll,
             clock,
             hub,
@@ -180,8 +173,15 @@ impl Reactor {
             let input = Input::Derived { name: done.name, job: done.number, verifier: done.verifier };
             self.hub.handle_input(now, input);
         }
+        while let Some(done) = self.store.finished() {
+            let input = match done {
+                Done::Committed { batch, durable } => Input::Committed { batch, durable },
+                Done::Loaded { conn, page } => Input::Loaded { conn, page },
+            };
+            self.hub.handle_input(now, input);
+        }
         self.hub.handle_timeout(now);
-        self.carry_out(now);
+        self.carry_out();
         self.write(now);
         self.connections.free();
     }
@@ -374,8 +374,8 @@ impl Reactor {
         }
     }
 
-    /// Carries out what the hub asks for, and hands it what that brings, until it asks for nothing more.
-    fn carry_out(&mut self, now: Now) {
+    /// Carries out what the hub asks for, until it asks for nothing more.
+    fn carry_out(&mut self) {
         while let Some(effect) = self.hub.poll_output() {
             match effect {
                 Effect::Read { conn, wanted } => {
@@ -394,12 +394,10 @@ impl Reactor {
                     self.deriver.start_job(Job { name, number: job, password, salt, iterations });
                 }
                 Effect::Commit { batch, operations } => {
-                    self.store.commit(operations);
-                    self.hub.handle_input(now, Input::Committed { batch, durable: true });
+                    self.store.start_job(StoreJob::Commit { batch, operations });
                 }
                 Effect::Load { conn, user, after, len_max } => {
-                    let page = Some(self.store.load(&user, after, len_max));
-                    self.hub.handle_input(now, Input::Loaded { conn, page });
+                    self.store.start_job(StoreJob::Load { conn, user, after, len_max });
                 }
                 Effect::Stopped => {
                     log::info!("stopped");
@@ -432,7 +430,7 @@ impl Reactor {
                 break;
             }
         }
-        self.carry_out(now);
+        self.carry_out();
     }
 
     /// Room in an outbox can let requests go on that waited for it, so this goes on until nothing is left or the
@@ -440,7 +438,7 @@ impl Reactor {
     fn flush_direct(&mut self, now: Now) {
         let started = Instant::now();
         loop {
-            self.carry_out(now);
+            self.carry_out();
             let Some(mut conn) = self.hub.next_dirty(Lane::Direct) else { return };
             loop {
                 self.flush_if_light(now, conn);

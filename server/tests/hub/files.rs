@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use protocol::{
     ChunkIndex, ChunkSet, ClientFrame, FileId, Layout, RequestId, ServerFrame, State, limits::TICKET_LIFE,
 };
-use server::hub::{ConnId, Holding, Limits, RegisteredFile, StoreOperation};
+use server::hub::{ConnId, Limits, Recovered, RegisteredFile, StoreOperation};
 
 use crate::rig::{Rig, bodies};
 
@@ -27,6 +27,11 @@ fn register(rig: &mut Rig, conn: ConnId, name: &str, file: FileId, chunks: u32) 
     assert!(rig.say(conn, &frame).is_empty(), "{name} waits for the store");
     rig.settle(true);
     assert_eq!(rig.heard(conn), ["done 1"], "{name}");
+}
+
+/// A room with what a store holds of files.
+fn with_files(limits: Limits, files: Vec<RegisteredFile>) -> Rig {
+    Rig::recover(limits, Recovered { files, ..Recovered::empty([7; 32]) })
 }
 
 fn code(answer: &[String]) -> &str {
@@ -112,8 +117,7 @@ fn a_registration_counts_when_the_store_has_it() {
         layout: Layout::new(1_000_000, 4).unwrap(),
         owner: "ada".parse().unwrap(),
     };
-    let held = Holding { user: "ada".parse().unwrap(), file: FILE, held: set(4, 0..4).into() };
-    assert_eq!(stored, [StoreOperation::RegisterFile(expected), StoreOperation::SetHolding(held)]);
+    assert_eq!(stored, [StoreOperation::RegisterFile(expected)]);
     assert_eq!(search(&mut rig, grace, "a.bin"), ["ada: 0 1 2 3"]);
     assert_eq!(files(&mut rig, grace), [format!("file 3 {FILE} 1000000 4 ada\na.bin")]);
 }
@@ -226,30 +230,6 @@ fn holders_are_shown_while_they_are_online_whoever_blocks_whom() {
 }
 
 #[test]
-fn the_store_gets_the_latest_of_a_turn_once() {
-    let mut rig = Rig::new(Limits::default());
-    let ada = rig.log_in("ada");
-    rig.settle(true);
-    register(&mut rig, ada, "a.bin", FILE, 10);
-    let frame = |count| ClientFrame::Have { file: FILE, held: &set(10, 0..count) }.encode();
-    let in_one_turn: Vec<u8> = (1..9).flat_map(|count| frame(count).as_bytes().to_vec()).collect();
-    rig.throw(ada, &in_one_turn);
-    let holding = |held: Vec<u8>| {
-        StoreOperation::SetHolding(Holding { user: "ada".parse().unwrap(), file: FILE, held: held.into() })
-    };
-    assert_eq!(rig.settle(true), [holding(set(10, 0..8))]);
-    have(&mut rig, ada, FILE, &set(10, 0..8));
-    assert!(rig.settle(true).is_empty(), "nothing new");
-    // The same set, written longer than it must be.
-    have(&mut rig, ada, FILE, &[0, 0, 8, 2]);
-    assert!(rig.settle(true).is_empty(), "nothing new");
-    have(&mut rig, ada, FILE, &set(10, []));
-    assert_eq!(rig.settle(true), [holding(Vec::new())]);
-    have(&mut rig, ada, OTHER, b"anything");
-    assert!(rig.settle(true).is_empty(), "of no effect for a file that is not registered");
-}
-
-#[test]
 fn a_set_that_does_not_fit_is_passed_over_with_one_notice() {
     let mut rig = Rig::new(Limits::default());
     let ada = rig.log_in("ada");
@@ -352,7 +332,6 @@ fn of_many_holders_those_who_hold_most_are_named() {
 fn a_long_list_reaches_a_slow_reader_whole_and_never_makes_him_look_slow() {
     const COUNT: usize = 20_000;
     let limits = Limits { files_per_user_max: COUNT, holdings_per_user_max: COUNT, ..Limits::default() };
-    let mut rig = Rig::new(limits.clone());
     let owner = "ada";
     let name = |n: usize| format!("{n:05} {}", "x".repeat(230));
     let stored = (0..COUNT).map(|n| RegisteredFile {
@@ -361,7 +340,7 @@ fn a_long_list_reaches_a_slow_reader_whole_and_never_makes_him_look_slow() {
         layout: Layout::new(10, 2).unwrap(),
         owner: owner.parse().unwrap(),
     });
-    rig.hub.restore_files(stored.collect::<Vec<_>>(), []);
+    let mut rig = with_files(limits.clone(), stored.collect());
     let grace = rig.log_in("grace");
     let ask = ClientFrame::Files { request: RequestId(3) };
     rig.throw(grace, ask.encode().as_bytes());
@@ -388,14 +367,14 @@ fn a_long_list_reaches_a_slow_reader_whole_and_never_makes_him_look_slow() {
 
 #[test]
 fn only_so_many_lists_wait_for_one_reader() {
-    let mut rig = Rig::new(Limits { lists_waiting_max: 3, outbox_len_soft: 400, ..Limits::default() });
+    let limits = Limits { lists_waiting_max: 3, outbox_len_soft: 400, ..Limits::default() };
     let stored = (0..100).map(|n| RegisteredFile {
         name: format!("{n}").parse().unwrap(),
         file: FILE,
         layout: Layout::new(10, 2).unwrap(),
         owner: "ada".parse().unwrap(),
     });
-    rig.hub.restore_files(stored.collect::<Vec<_>>(), []);
+    let mut rig = with_files(limits, stored.collect());
     let grace = rig.log_in("grace");
     for n in 0..5 {
         rig.throw(grace, ClientFrame::Files { request: RequestId(n) }.encode().as_bytes());
@@ -411,34 +390,21 @@ fn only_so_many_lists_wait_for_one_reader() {
 }
 
 #[test]
-fn a_restart_forgets_nothing_and_damage_is_left_out() {
-    let mut rig = Rig::new(Limits::default());
+fn a_restart_forgets_no_name_and_asks_anew_who_holds_what() {
     let file = |name: &str, owner: &str| RegisteredFile {
         name: name.parse().unwrap(),
         file: FILE,
         layout: Layout::new(1_000, 10).unwrap(),
         owner: owner.parse().unwrap(),
     };
-    let holding = |user: &str, file: FileId, held: Vec<u8>| Holding {
-        user: user.parse().unwrap(),
-        file,
-        held: held.into(),
-    };
-    rig.hub.restore_files(
-        [file("a", "ada"), file("b", "grace")],
-        [
-            holding("ada", FILE, set(10, 0..10)),
-            holding("grace", FILE, set(10, [4])),
-            holding("grace", OTHER, set(10, [4])),
-            holding("bo", FILE, b"damage".to_vec()),
-        ],
-    );
+    let mut rig = with_files(Limits::default(), vec![file("a", "ada"), file("b", "grace")]);
     let (ada, grace) = (rig.log_in("ada"), rig.log_in("grace"));
     rig.heard(ada);
-    assert_eq!(search(&mut rig, ada, "b"), [] as [&str; 0], "who was not asked yet");
+    assert_eq!(search(&mut rig, ada, "b"), [] as [&str; 0], "nobody has said so since");
     have(&mut rig, ada, FILE, &set(10, 0..10));
     have(&mut rig, grace, FILE, &set(10, [4]));
-    assert!(rig.settle(true).is_empty(), "nothing of it is written again");
+    let is_new = |operation: &StoreOperation| !matches!(operation, StoreOperation::LastSeen { .. });
+    assert!(!rig.settle(true).iter().any(is_new), "nothing of it is written again");
     assert_eq!(search(&mut rig, ada, "b"), ["ada: 0 1 2 3 4 5 6 7 8 9", "grace: 4"]);
     assert_eq!(code(&rig.say(grace, &frame(OTHER, 10, 1, "a"))), "already-registered");
     let answer = rig.say(grace, &ClientFrame::Unregister { request: RequestId(1), name: "a" });

@@ -3,6 +3,7 @@
 // Helpers outside of test functions may fail a test, too.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
+mod durable;
 mod fanout;
 mod files;
 mod goodbye;

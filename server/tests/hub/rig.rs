@@ -11,7 +11,9 @@ use protocol::{
     scram::{Iterations, Mechanism, NONCE_RANDOM_LEN, Nonce, SaltedPassword, Verifier, client},
     time::{MonoMs, Now, UnixMs},
 };
-use server::hub::{ConnId, Credential, Effect, Hub, Input, Lane, Limits, StoreOperation};
+use server::hub::{
+    ConnId, Credential, Effect, Hub, Input, Lane, Limits, MailboxPage, Recovered, StoreOperation,
+};
 
 /// The password of every account.
 pub(crate) const RIGHT: &str = "pencil";
@@ -25,7 +27,11 @@ pub(crate) struct Rig {
     /// Derivations that were asked for, done but not told yet.
     pub(crate) asked: VecDeque<(String, u64, Verifier)>,
     /// What the hub wanted to be made durable, and was not told of yet.
-    commits: Vec<(u64, Vec<StoreOperation>)>,
+    commits: VecDeque<(u64, Vec<StoreOperation>)>,
+    /// Whose waiting messages are to be read.
+    loads: VecDeque<ConnId>,
+    /// Everything that the store has taken.
+    pub(crate) written: Vec<StoreOperation>,
     /// What people have derived, which takes most of the time.
     salted: BTreeMap<(String, Vec<u8>), SaltedPassword>,
 }
@@ -75,9 +81,29 @@ impl Rig {
     }
 
     pub(crate) fn underived(limits: Limits, credentials: BTreeMap<Username, Credential>) -> Self {
-        let hub = Hub::new(limits, credentials, [7; 32], START);
-        let (asked, commits, salted) = (VecDeque::new(), Vec::new(), BTreeMap::new());
-        let mut rig = Self { hub, now: START, opened: 0, asked, commits, salted };
+        Self::start(limits, credentials, Recovered::empty([7; 32]), START)
+    }
+
+    /// A room of `ada` and `grace`, with what a store holds.
+    pub(crate) fn recover(limits: Limits, recovered: Recovered) -> Self {
+        Self::recover_at(limits, recovered, START.wall)
+    }
+
+    /// The same at a time of the wall clock. The monotonic one has nothing to do with the last process's.
+    pub(crate) fn recover_at(limits: Limits, recovered: Recovered, wall: UnixMs) -> Self {
+        let credentials = ["ada", "grace"].map(|name| (name.parse().unwrap(), verifier()));
+        Self::start(limits, credentials.into(), recovered, Now { wall, ..START })
+    }
+
+    fn start(
+        limits: Limits,
+        credentials: BTreeMap<Username, Credential>,
+        recovered: Recovered,
+        now: Now,
+    ) -> Self {
+        let hub = Hub::recover(limits, credentials, recovered, [7; 32], now);
+        let (asked, commits, loads, written, salted) = Default::default();
+        let mut rig = Self { hub, now, opened: 0, asked, commits, loads, written, salted };
         rig.end_turn();
         rig
     }
@@ -96,20 +122,30 @@ impl Rig {
                     let verifier = Verifier::derive(password.expose(), &salt, iterations);
                     self.asked.push_back((name.to_string(), job, verifier));
                 }
-                Effect::Commit { batch, operations } => self.commits.push((batch, operations)),
+                Effect::Commit { batch, operations } => self.commits.push_back((batch, operations)),
+                Effect::Load { conn, .. } => self.loads.push_back(conn),
                 _ => {}
             }
         }
     }
 
-    /// Answers for everything that was to be made durable, and shows it.
+    /// Answers for every batch that was to be made durable, until there is none, and shows what was in them.
     pub(crate) fn settle(&mut self, durable: bool) -> Vec<StoreOperation> {
         let mut all = Vec::new();
-        for (batch, operations) in std::mem::take(&mut self.commits) {
+        while let Some((batch, operations)) = self.commits.pop_front() {
+            if durable {
+                self.written.extend(operations.clone());
+            }
             self.input(Input::Committed { batch, durable });
             all.extend(operations);
         }
         all
+    }
+
+    /// Answers for the first mailbox that is to be read.
+    pub(crate) fn load(&mut self, page: MailboxPage) {
+        let conn = self.loads.pop_front().unwrap();
+        self.input(Input::Loaded { conn, page: Some(page) });
     }
 
     /// The other side is gone.

@@ -4,14 +4,11 @@
 //! reader passes over him.
 //!
 //! A holder's word is bound to his account, and nobody else can change it. It counts for the connection over which he
-//! gave it: at his next log-in he may have another directory, or not have looked yet what is left of his files. Sets are kept as they travel, in their
-//! shortest form: a whole file takes a few bytes.
+//! gave it: at his next log-in he may have another directory, or not have looked yet what is left of his files. So it
+//! is not durable either. Sets are kept as they travel, in their shortest form: a whole file takes a few bytes.
 
 use core::ops::Bound;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::BTreeMap;
 
 use protocol::{ChunkSet, ErrorCode, FileId, FileName, Layout, Username};
 
@@ -31,24 +28,11 @@ pub struct RegisteredFile {
     pub owner: Username,
 }
 
-/// What a user says he holds of a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Holding {
-    /// Who.
-    pub user: Username,
-    /// Of which file.
-    pub file: FileId,
-    /// Which chunks: a [`ChunkSet`] as it travels. Empty: none, and nothing is to be kept.
-    pub held: Arc<[u8]>,
-}
-
 #[derive(Debug, Default)]
 pub(super) struct FileIndex {
     names: BTreeMap<FileName, Entry>,
     contents: BTreeMap<FileId, Content>,
     quotas: Quotas,
-    /// Whose word changed since the store was told.
-    unsaved: BTreeSet<(FileId, Username)>,
 }
 
 #[derive(Debug)]
@@ -80,9 +64,9 @@ pub(super) struct Held {
     /// How many.
     pub(super) count: u32,
     /// Which, as it travels.
-    pub(super) encoded: Arc<[u8]>,
-    /// Over which connection it was said; `None`: before this start of the server.
-    conn: Option<ConnId>,
+    pub(super) encoded: Box<[u8]>,
+    /// Over which connection it was said.
+    conn: ConnId,
 }
 
 /// What became of a user's word.
@@ -97,22 +81,12 @@ pub(super) enum Claim {
 }
 
 impl FileIndex {
-    /// The index as the store has it. What does not fit together is left out.
-    pub(super) fn restore(
-        files: impl IntoIterator<Item = RegisteredFile>,
-        holdings: impl IntoIterator<Item = Holding>,
-    ) -> Self {
+    /// The names as the store has them.
+    pub(super) fn recover(files: Vec<RegisteredFile>) -> Self {
         let mut index = Self::default();
         for RegisteredFile { name, file, layout, owner } in files {
             index.insert(name, Entry { file, owner, change: Change::None }, layout);
         }
-        for Holding { user, file, held } in holdings {
-            let set = index.content(file).and_then(|content| Held::decode(&held, content.layout, None));
-            if let Some(held) = set.flatten() {
-                index.set_holder(&user, file, Some(held));
-            }
-        }
-        index.unsaved.clear();
         index
     }
 
@@ -183,7 +157,7 @@ impl FileIndex {
         let Some(content) = self.contents.get(&file) else { return Claim::Noted };
         // Nobody can tell from an id that a file was registered with a false number of chunks. So this is no fault
         // of the protocol: others could have honest holders thrown out with that.
-        let Some(held) = Held::decode(encoded, content.layout, Some(conn)) else { return Claim::Unfit };
+        let Some(held) = Held::decode(encoded, content.layout, conn) else { return Claim::Unfit };
         match held {
             Some(held) if !self.admits(limits, user, file, &held) => Claim::OverQuota,
             held => {
@@ -214,17 +188,6 @@ impl FileIndex {
         let mut behind = self.names.range((start, Bound::Unbounded));
         let (name, entry) = behind.find(|(_, entry)| entry.change != Change::Register)?;
         Some((name, entry, self.content(entry.file)?))
-    }
-
-    /// What users say now whose word changed since the last call.
-    pub(super) fn take_unsaved(&mut self) -> Vec<Holding> {
-        let now = |(file, user): (FileId, Username)| {
-            // The store forgets the holders of a file together with its last name.
-            let held = self.contents.get(&file)?.holders.get(&user);
-            let held = held.map_or_else(|| Arc::from([]), |held| Arc::clone(&held.encoded));
-            Some(Holding { user, file, held })
-        };
-        std::mem::take(&mut self.unsaved).into_iter().filter_map(now).collect()
     }
 
     fn insert(&mut self, name: FileName, entry: Entry, layout: Layout) {
@@ -259,15 +222,7 @@ impl FileIndex {
         let Some(content) = self.contents.get_mut(&file) else { return };
         let len = held.as_ref().map(|held| held.encoded.len());
         let before = match held {
-            Some(held) => {
-                if let Some(before) = content.holders.get_mut(user)
-                    && before.encoded == held.encoded
-                {
-                    before.conn = held.conn;
-                    return;
-                }
-                content.holders.insert(user.clone(), held)
-            }
+            Some(held) => content.holders.insert(user.clone(), held),
             None => content.holders.remove(user),
         };
         if let Some(before) = &before {
@@ -276,26 +231,23 @@ impl FileIndex {
         if let Some(len) = len {
             self.quotas.add_holding(user, len);
         }
-        if before.is_some() || len.is_some() {
-            self.unsaved.insert((file, user.clone()));
-        }
     }
 }
 
 impl Held {
     /// Whether the user is online, and has said so since he came.
     pub(super) fn counts(&self, user: &Username, presence: &Presence) -> bool {
-        self.conn.is_some() && presence.conn(user) == self.conn
+        presence.conn(user) == Some(self.conn)
     }
 
     fn all(layout: Layout, conn: ConnId) -> Self {
         let encoded = ChunkSet::full(layout.chunks()).encode().into();
-        Self { count: layout.chunks(), encoded, conn: Some(conn) }
+        Self { count: layout.chunks(), encoded, conn }
     }
 
     /// `None`: it is no set of such a file's chunks. `Some(None)`: it is, and none is in it.
     #[expect(clippy::option_option, reason = "an unfit set and an empty one are two things")]
-    fn decode(encoded: &[u8], layout: Layout, conn: Option<ConnId>) -> Option<Option<Self>> {
+    fn decode(encoded: &[u8], layout: Layout, conn: ConnId) -> Option<Option<Self>> {
         let set = ChunkSet::decode(encoded, layout.chunks()).ok()?;
         Some((!set.is_empty()).then(|| Self { count: set.len(), encoded: set.encode().into(), conn }))
     }

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use protocol::{ClientFrame, ErrorCode, FileId, ServerFrame, Username, file::CHUNKS_MAX};
 
-pub use index::{Holding, RegisteredFile};
+pub use index::RegisteredFile;
 
 use index::{Claim, FileIndex};
 use lists::{List, Lists};
@@ -20,7 +20,7 @@ use super::{
     chat::Asker,
     effect::{ConnId, StoreOperation},
     known_ids::Waiter,
-    ledger::{Ledger, Promise},
+    ledger::Promise,
     post::Desk,
     presence::Presence,
 };
@@ -43,13 +43,9 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Fills the index with what the store holds.
-    pub(super) fn restore(
-        &mut self,
-        files: impl IntoIterator<Item = RegisteredFile>,
-        holdings: impl IntoIterator<Item = Holding>,
-    ) {
-        self.index = FileIndex::restore(files, holdings);
+    /// As the last process left them.
+    pub(super) fn recover(files: Vec<RegisteredFile>) -> Self {
+        Self { index: FileIndex::recover(files), ..Self::default() }
     }
 
     /// What a frame costs the server, in units of a direct message.
@@ -168,13 +164,6 @@ impl Files {
     pub(super) fn ended(&mut self, user: &Username, conn: ConnId) {
         self.lists.ended(conn);
         self.told.remove(user);
-    }
-
-    /// Has the store keep what users said they hold since the last call, the latest of each.
-    pub(super) fn note_holdings(&mut self, ledger: &mut Ledger) {
-        for holding in self.index.take_unsaved() {
-            ledger.note(StoreOperation::SetHolding(holding));
-        }
     }
 
     fn tell(&mut self, desk: &mut Desk<'_>, presence: &Presence, asker: &Asker<'_>, list: List) {
