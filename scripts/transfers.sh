@@ -33,6 +33,7 @@ until_so() {
 }
 
 start_server() {
+    : >server.out
     "$bin/parlour-server" -c credentials -d "$place/data" 0 60 0 >server.out 2>server.err &
     pids+=("$!")
     until_so grep -q '^listening' server.out
@@ -47,6 +48,7 @@ start_client() {
     mkdir -p "$user"
     rm -f "$user.in"
     mkfifo "$user.in"
+    : >"$user.out"
     # Both ends are held open here, so that a command does not end the input.
     PARLOUR_CONFIG_DIR="$place/$user.conf" "$bin/parlour" --json --user "$user" --dir "$user" "$@" 127.0.0.1 "$port" \
         <>"$user.in" >"$user.out" 2>"$user.err" &

@@ -32,8 +32,8 @@ use stream::{PeerStream, Pipe};
 const READ_LEN_MAX: usize = 256 * 1024;
 /// Connections accepted in one turn.
 const ACCEPTS_MAX: usize = 16;
-/// Bytes given to one link in one turn: so little that the disk reads the next blocks while these are encrypted.
-const WRITE_LEN_MAX: usize = 256 * 1024;
+/// Bytes given to one link in one turn.
+const WRITE_LEN_MAX: usize = 1024 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Peers {
