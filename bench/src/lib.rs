@@ -13,6 +13,7 @@ pub mod room;
 pub mod sample;
 pub mod server;
 pub mod swarm;
+pub mod torture;
 pub mod wire;
 
 use std::io;

@@ -179,7 +179,7 @@ fn nanos(path: &Path, at: usize) -> io::Result<Duration> {
 }
 
 /// A credentials file. One salt serves all, so that a thousand accounts are made as fast as one.
-fn accounts(users: &[String]) -> io::Result<String> {
+pub(crate) fn accounts(users: &[String]) -> io::Result<String> {
     let iterations = Iterations::new(ITERATIONS).ok_or_else(|| other("too few rounds"))?;
     let verifier = Verifier::derive(PASSWORD, b"the salt of all", iterations);
     let lines: Vec<String> = users.iter().map(|user| format!("{user} {verifier}")).collect();

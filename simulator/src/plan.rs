@@ -71,6 +71,9 @@ impl Plan {
     }
 }
 
+/// What a message adds to its text on its way to its recipient, at most: its tag, its sender, its id, its time.
+const MESSAGE_OVERHEAD: usize = 160;
+
 /// Limits so small that they are hit, yet such that a patient reader of one message at a time gets by.
 fn limits(dice: &mut Dice) -> Limits {
     let defaults = Limits::default();
@@ -101,7 +104,8 @@ fn limits(dice: &mut Dice) -> Limits {
         mailbox_messages_max: dice.skewed_size(2, defaults.mailbox_messages_max),
         mailbox_len_max: dice.skewed_size(512, defaults.mailbox_len_max),
         in_flight_len_max: dice.skewed_size(64, soft / 2),
-        in_flight_messages_max: dice.skewed_size(1, defaults.in_flight_messages_max),
+        in_flight_messages_max: dice
+            .skewed_size(1, (soft / 2 / MESSAGE_OVERHEAD).clamp(1, defaults.in_flight_messages_max)),
         delivery_patience: Duration::from_millis(dice.skewed(100, 10_000)),
         unconfirmed_per_sender_max: dice.skewed_size(2, defaults.unconfirmed_per_sender_max),
         known_ids_per_sender_max: 2 * REQUESTS_IN_FLIGHT_MAX + dice.skewed_size(1, 64),

@@ -12,7 +12,7 @@ use std::{
 
 use simulator::{Failure, Sabotage, Summary, run};
 
-const SEEDS: u64 = 256;
+const SEEDS: u64 = 1_000;
 const THREADS: usize = 2;
 
 #[test]
