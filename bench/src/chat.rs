@@ -28,7 +28,7 @@ impl Chat {
             trust: Trust { is_loopback: true, ..Trust::default() },
             ..Setup::for_key(Fingerprint([0; 32]))
         };
-        let core = Core::new(setup, Seen::default(), random()?, now);
+        let core = Core::new(setup, random()?, now);
         Ok(Self { core, wire: route.dial(registry, token)?, stands: false })
     }
 
@@ -55,11 +55,11 @@ impl Chat {
             }
         }
         self.core.handle_timeout(now);
-        let mut goes_on = self.drain(events);
+        let mut goes_on = self.drain(now, events);
         while goes_on {
             let (len, progress) = self.wire.read(buffer);
             self.core.handle_input(now, Input::Received(buffer.get(..len).unwrap_or_default()));
-            goes_on = self.drain(events) && progress != Progress::Ended;
+            goes_on = self.drain(now, events) && progress != Progress::Ended;
             if progress != Progress::More {
                 break;
             }
@@ -81,12 +81,14 @@ impl Chat {
     }
 
     /// Whether the core goes on.
-    fn drain(&mut self, events: &mut Vec<Event>) -> bool {
+    fn drain(&mut self, now: Now, events: &mut Vec<Event>) -> bool {
         let mut goes_on = true;
         while let Some(effect) = self.core.poll_output() {
             match effect {
                 Effect::Show(event) => events.push(event),
                 Effect::HangUp | Effect::Exit { .. } => goes_on = false,
+                // These users never come back.
+                Effect::Recall { .. } => self.core.handle_input(now, Input::Recalled(Seen::default())),
                 Effect::Dial | Effect::Remember(_) | Effect::Peer(_) | Effect::Disk(_) => {}
             }
         }

@@ -80,7 +80,7 @@ impl Liar {
         let mut listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
         poll.registry().register(&mut listener, TOKEN, Interest::READABLE)?;
         Ok(Self {
-            core: Core::new(setup, Seen::default(), random()?, clock.read()),
+            core: Core::new(setup, random()?, clock.read()),
             clock,
             wire: route.dial(poll.registry(), TOKEN)?,
             poll,
@@ -179,6 +179,7 @@ impl Liar {
         while let Some(effect) = self.core.poll_output() {
             match effect {
                 Effect::Disk(job) => self.invent(&job),
+                Effect::Recall { .. } => self.input(Input::Recalled(Seen::default())),
                 Effect::Peer(PeerEffect::Close { link }) => drop(self.links.remove(&link)),
                 Effect::HangUp | Effect::Exit { .. } => return Err(io::Error::other("it is over")),
                 Effect::Show(Event::Error { text, .. }) => return Err(io::Error::other(text)),

@@ -55,8 +55,13 @@ impl Room {
 
     /// What happened, and to whom.
     pub fn turn(&mut self) -> io::Result<Vec<(usize, Event)>> {
+        self.turn_within(Duration::from_millis(100))
+    }
+
+    /// The same, waiting no longer than that.
+    pub fn turn_within(&mut self, patience: Duration) -> io::Result<Vec<(usize, Event)>> {
         let mut events = Events::with_capacity(256);
-        let patience = if self.pending.is_empty() { Duration::from_millis(100) } else { Duration::ZERO };
+        let patience = if self.pending.is_empty() { patience } else { Duration::ZERO };
         self.poll.poll(&mut events, Some(patience))?;
         let mut called: Vec<usize> = std::mem::take(&mut self.pending);
         called.extend(events.iter().map(|event| event.token().0));

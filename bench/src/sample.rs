@@ -7,11 +7,6 @@ use std::{fmt, time::Duration};
 pub struct Sample(Vec<Duration>);
 
 impl Sample {
-    /// Takes in one more.
-    pub fn add(&mut self, time: Duration) {
-        self.0.push(time);
-    }
-
     /// How many there are.
     pub fn len(&self) -> usize {
         self.0.len()
@@ -34,6 +29,12 @@ impl Sample {
 impl FromIterator<Duration> for Sample {
     fn from_iter<I: IntoIterator<Item = Duration>>(times: I) -> Self {
         Self(times.into_iter().collect())
+    }
+}
+
+impl Extend<Duration> for Sample {
+    fn extend<T: IntoIterator<Item = Duration>>(&mut self, times: T) {
+        self.0.extend(times);
     }
 }
 

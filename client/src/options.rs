@@ -150,7 +150,8 @@ pub fn help() -> String {
          The keys of servers are kept in the file known_hosts in the configuration directory, which\n\
          PARLOUR_CONFIG_DIR can name. A server on this machine is trusted at first sight; any other one is\n\
          trusted when you say so. A key that has changed is always refused. The keys of other users are kept\n\
-         beside it in known_peers; 'startprivate' refuses one that has changed until 'trust' accepts it.\n\n\
+         beside it in known_peers; 'startprivate' refuses one that has changed until 'trust' accepts it. What was\n\
+         shown to you is noted in seen, so that it is not shown again when this program was killed.\n\n\
          What 'register' and 'download' remember lies in .parlour in the directory of --dir, for each user apart.\n\
          Limits take K, M or G behind the number, powers of 1024.\n\n\
          When the connection is lost, it is made again by itself for ten minutes.\n\n\

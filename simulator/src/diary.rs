@@ -70,6 +70,8 @@ impl Diary {
             return Err(format!("{} came after the end", name(event)));
         }
         let is_waiting = matches!(event, Event::Message { offline: true, .. });
+        // In the place of one that waited.
+        let is_doubt = matches!(event, Event::Doubt { .. });
         let is_login = matches!(event, Event::Login { .. });
         let may_come_first =
             matches!(event, Event::LoginFailed { .. } | Event::Notice { .. } | Event::Disconnected { .. });
@@ -122,7 +124,8 @@ impl Diary {
             | Event::Private { .. }
             | Event::PrivateClosed { .. }
             | Event::Progress { .. }
-            | Event::Notice { .. } => News::None,
+            | Event::Notice { .. }
+            | Event::Doubt { .. } => News::None,
             Event::Reconnecting { .. } => {
                 // As after a first log-in: what waits comes before all else, and who is there is not known.
                 (self.away, self.busy, self.view, self.fresh) = (true, false, None, None);
@@ -133,7 +136,7 @@ impl Diary {
                 News::None
             }
         };
-        self.busy |= self.online && !self.away && !is_waiting && !is_login && !local;
+        self.busy |= self.online && !self.away && !is_waiting && !is_doubt && !is_login && !local;
         Ok(news)
     }
 
@@ -224,7 +227,7 @@ fn name(event: &Event) -> &'static str {
         Event::PrivateOpened { .. } | Event::Private { .. } | Event::PrivateClosed { .. } => "a private talk",
         Event::Progress { .. } => "progress",
         Event::Reconnecting { .. } | Event::Reconnected { .. } => "a lost connection",
-        Event::Notice { .. } => "a notice",
+        Event::Notice { .. } | Event::Doubt { .. } => "a notice",
         Event::Disconnected { .. } => "a disconnection",
         Event::Ok { .. } | Event::Error { .. } => "an answer",
     }

@@ -65,6 +65,11 @@ impl Memory {
     pub(crate) fn of(person: &Person) -> Self {
         Self { shown: person.shown.clone(), last_shown: person.last_shown.clone() }
     }
+
+    /// It is told what others of that user have shown meanwhile.
+    pub(crate) fn recall(&mut self, person: &Person) {
+        self.shown.extend(&person.shown);
+    }
 }
 
 impl Judge {

@@ -39,7 +39,7 @@ pub enum Sabotage {
     StoreHurries,
     /// The store gives waiting messages in the wrong order.
     StoreReverses,
-    /// Clients start without knowing what was shown before.
+    /// Clients log in without knowing what was shown before.
     SeenForgotten,
     /// Nothing that a client shows reaches its user.
     ScreenDark,

@@ -2,7 +2,7 @@
 //!
 //! Owns one client from its start to its exit, also by a crash. Must not know the hub.
 
-use client::core::{Core, Effect, Event, Input, Line, Setup};
+use client::core::{Core, Effect, Event, Input, Line, Seen, Setup};
 use protocol::Username;
 
 use crate::{
@@ -110,7 +110,7 @@ impl Rig {
         habits: Habits,
         wrong_passwords: u64,
     ) -> Option<Self> {
-        let Room { net, people, sabotage, .. } = room;
+        let Room { net, people, .. } = room;
         let owner = people.get_mut(person)?;
         owner.rigs += 1;
         let machine = Machine::new(&mut net.dice, drifting);
@@ -127,11 +127,7 @@ impl Rig {
             1 => setup.user = Some(user),
             _ => credentials.push(Line::Text(user)),
         }
-        let seen = match sabotage {
-            Some(Sabotage::SeenForgotten) => client::core::Seen::default(),
-            _ => owner.seen.clone(),
-        };
-        let core = Core::new(setup, seen, net.dice.seed(), machine.now(net.now_ms));
+        let core = Core::new(setup, net.dice.seed(), machine.now(net.now_ms));
         net.note(format_args!("client {id}: starts for {}", owner.name));
         net.wake(net.now_ms, Actor::Rig(id));
         // A few leave at once; a log-in costs far more than a command, so most stay.
@@ -223,10 +219,10 @@ impl Rig {
         room.net.note(format_args!("client {}: is gone", self.id));
         if let Some(person) = room.people.get_mut(self.person) {
             person.rigs = person.rigs.saturating_sub(1);
-        }
-        let mut seen = self.core.seen().clone();
-        if self.shown.iter().any(|(from, id)| seen.insert(from, *id)) {
-            room.judge.fail(format!("client {} does not remember what it has shown", self.id));
+            let mut seen = person.seen.clone();
+            if self.shown.iter().any(|(from, id)| seen.insert(from, *id)) {
+                room.judge.fail(format!("client {} did not write down what it has shown", self.id));
+            }
         }
         if !self.crashed
             && let Err(wrong) = self.diary.check_end()
@@ -250,6 +246,7 @@ impl Rig {
                     self.hanging_up = true;
                 }
                 Effect::Show(event) => self.show(room, &event),
+                Effect::Recall { .. } => self.recall(room),
                 Effect::Exit { code, complaint } => {
                     room.net.note(format_args!("client {}: exit {code} {complaint:?}", self.id));
                     if self.refused_at_step == Some(room.net.step) && code == 1 {
@@ -261,6 +258,17 @@ impl Rig {
                 }
             }
         }
+    }
+
+    /// Tells the core what this user's clients have written down.
+    fn recall(&mut self, room: &mut Room<'_>) {
+        let Some(person) = room.people.get(self.person) else { return };
+        let seen = match room.sabotage {
+            Some(Sabotage::SeenForgotten) => Seen::default(),
+            _ => person.seen.clone(),
+        };
+        self.memory.recall(person);
+        self.core.handle_input(self.machine.now(room.net.now_ms), Input::Recalled(seen));
     }
 
     fn start_dialling(&mut self, room: &mut Room<'_>) {

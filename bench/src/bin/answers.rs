@@ -91,19 +91,19 @@ impl User {
     }
 
     fn ask_until_downloaded(&mut self) -> io::Result<Sample> {
-        let mut sample = Sample::default();
+        let mut times = Vec::new();
         while !self.is_downloaded {
-            sample.add(self.ask()?);
+            times.push(self.ask()?);
         }
-        Ok(sample)
+        Ok(times.into_iter().collect())
     }
 
     fn ask_while(&mut self, goes_on: impl Fn(usize) -> bool) -> io::Result<Sample> {
-        let mut sample = Sample::default();
-        while goes_on(sample.len()) {
-            sample.add(self.ask()?);
+        let mut times = Vec::new();
+        while goes_on(times.len()) {
+            times.push(self.ask()?);
         }
-        Ok(sample)
+        Ok(times.into_iter().collect())
     }
 
     /// How long the answer takes.

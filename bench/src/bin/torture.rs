@@ -19,6 +19,8 @@ use tempfile::TempDir;
 const OPEN_MAX: usize = 16;
 /// How long all may take to come to rest in the end: a client that is away tries again within a minute.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How a notice ends, before the text of a message that a client showed last.
+const RECALLED: &str = "or right after: ";
 /// Between two messages of all together, on average.
 const PAUSE_MS: u64 = 2;
 
@@ -125,11 +127,23 @@ impl Scene {
         // What waits for a user is all shown at one log-in, unless that was the one that has just ended.
         self.have_all_leave()?;
         self.have_all_leave()?;
-        self.keeper.kill()?;
+        self.keeper.stop()?;
         let sound = self.keeper.check()?;
+        // Whatever was shown must have been taken off.
+        let is_empty = sound.contains(" 0 messages wait");
         let verdict = self.book.verdict();
-        let Verdict { sent, delivered, stored, refused, unanswered, lost, doubled, misordered, strange } =
-            verdict;
+        let Verdict {
+            sent,
+            delivered,
+            stored,
+            refused,
+            unanswered,
+            lost,
+            doubled,
+            misordered,
+            strange,
+            cut_off,
+        } = verdict;
         say(&format!(
             "{} s, {} kills ({} of servers, {} of clients)",
             spent.as_secs(),
@@ -142,14 +156,17 @@ impl Scene {
              {unanswered} of senders who were killed",
             delivered + stored
         ))?;
-        say(&format!("{lost} lost, {doubled} doubled, {misordered} out of order, {strange} astray"))?;
+        say(&format!(
+            "{lost} lost, {doubled} doubled, {misordered} out of order, {strange} astray; {cut_off} told in a notice, \
+             because the client that was showing them was killed"
+        ))?;
         say(&sound)?;
         self.complaints.sort();
         self.complaints.dedup();
         for complaint in &self.complaints {
             say(&format!("refused: {complaint}"))?;
         }
-        Ok(verdict.is_clean() && delivered > 0 && stored > 0)
+        Ok(verdict.is_clean() && is_empty && delivered > 0 && stored > 0)
     }
 
     fn kill_at_random(&mut self, wishes: &Wishes) -> io::Result<()> {
@@ -263,7 +280,8 @@ impl Scene {
             let Some(player) = self.players.get_mut(by.user) else { break };
             match line {
                 Some(line) => {
-                    let event: Value = serde_json::from_str(&line)?;
+                    // The last line of one that was killed may not be whole.
+                    let event: Value = serde_json::from_str(&line).unwrap_or_default();
                     let text = |field: &str| event.get(field).and_then(Value::as_str).unwrap_or_default();
                     let answered = event.get("re").and_then(Value::as_u64);
                     let answered = answered.and_then(|command| player.answered(command));
@@ -277,6 +295,12 @@ impl Scene {
                             self.complaints.push(text("code").to_owned());
                         }
                         ("message", _) => self.book.shown(by.user, text("text").parse().ok()),
+                        ("notice", _) => {
+                            let number = text("text").rsplit_once(RECALLED).map(|(_, number)| number.parse());
+                            if let Some(Ok(number)) = number {
+                                self.book.recalled(by.user, number);
+                            }
+                        }
                         _ => {}
                     }
                 }

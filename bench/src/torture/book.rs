@@ -40,6 +40,7 @@ pub struct Book {
     last_shown: BTreeMap<(usize, Life), usize>,
     misordered: u64,
     strange: u64,
+    cut_off: u64,
 }
 
 /// What it all came to.
@@ -63,6 +64,8 @@ pub struct Verdict {
     pub misordered: u64,
     /// Shown to somebody else, or never sent.
     pub strange: u64,
+    /// Not shown as a message, because a client was killed in the middle of it, but told in a notice by the next one.
+    pub cut_off: u64,
 }
 
 impl Verdict {
@@ -101,6 +104,14 @@ impl Book {
         *last = number.max(*last);
     }
 
+    /// A user was told that a message was shown to him, or nearly, by a client of his that was killed.
+    pub fn recalled(&mut self, by: usize, number: usize) {
+        if self.letters.get(number).is_some_and(|letter| letter.shown == 0) {
+            self.cut_off += 1;
+            self.shown(by, Some(number));
+        }
+    }
+
     /// The account, once everybody has seen all that waited for him.
     pub fn verdict(&self) -> Verdict {
         let count =
@@ -116,6 +127,7 @@ impl Book {
             doubled: count(&|letter| letter.shown > 1),
             misordered: self.misordered,
             strange: self.strange,
+            cut_off: self.cut_off,
         }
     }
 }
@@ -149,10 +161,14 @@ mod tests {
             doubled: 1,
             misordered: 1,
             strange: 2,
+            cut_off: 0,
         };
         assert_eq!(book.verdict(), expected);
         book.told(5, Told::Stored);
         assert_eq!(book.verdict(), Verdict { stored: 3, unanswered: 1, lost: 1, ..expected });
+        book.recalled(1, 1);
+        book.recalled(1, 5);
+        assert_eq!(book.verdict(), Verdict { stored: 3, unanswered: 1, cut_off: 1, ..expected });
     }
 
     #[test]

@@ -58,6 +58,13 @@ impl Keeper {
         Ok(())
     }
 
+    /// Asks it to stop, and waits until it has.
+    pub fn stop(&mut self) -> io::Result<()> {
+        let Some(mut child) = self.child.take() else { return Ok(()) };
+        Command::new("kill").args(["-s", "TERM", &child.id().to_string()]).status()?;
+        if child.wait()?.success() { Ok(()) } else { Err(io::Error::other("the server did not stop well")) }
+    }
+
     /// Whether one runs.
     pub fn is_running(&self) -> bool {
         self.child.is_some()

@@ -11,21 +11,87 @@ use protocol::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the variants and fields are the documented events of the JSON face")]
 pub enum Event {
-    Login { user: Username },
-    LoginFailed { code: LoginRefusal, text: String, is_final: bool, retry_after_s: Option<u64> },
-    Message { id: MessageId, from: Username, text: String, sent_at: UnixMs, offline: bool },
-    Broadcast { id: MessageId, from: Username, text: String, sent_at: UnixMs },
-    Presence { user: Username, change: PresenceChange },
-    PrivateOpened { user: Username, safety: String, relayed: bool },
-    Private { from: Username, text: String },
-    PrivateClosed { user: Username, reason: PrivateEnd },
-    Progress { number: u64, progress: Progress },
-    Notice { text: String },
-    Reconnecting { attempt: u32 },
-    Reconnected { attempt: u32 },
-    Disconnected { reason: DisconnectReason },
-    Ok { number: u64, outcome: Outcome },
-    Error { number: u64, command: String, code: ErrorCode, text: String },
+    Login {
+        user: Username,
+    },
+    LoginFailed {
+        code: LoginRefusal,
+        text: String,
+        is_final: bool,
+        retry_after_s: Option<u64>,
+    },
+    Message {
+        id: MessageId,
+        from: Username,
+        text: String,
+        sent_at: UnixMs,
+        offline: bool,
+    },
+    Broadcast {
+        id: MessageId,
+        from: Username,
+        text: String,
+        sent_at: UnixMs,
+    },
+    Presence {
+        user: Username,
+        change: PresenceChange,
+    },
+    PrivateOpened {
+        user: Username,
+        safety: String,
+        relayed: bool,
+    },
+    Private {
+        from: Username,
+        text: String,
+    },
+    PrivateClosed {
+        user: Username,
+        reason: PrivateEnd,
+    },
+    Progress {
+        number: u64,
+        progress: Progress,
+    },
+    Notice {
+        text: String,
+    },
+    /// A notice about a message that may have been shown before.
+    Doubt {
+        from: Username,
+        id: MessageId,
+        text: String,
+    },
+    Reconnecting {
+        attempt: u32,
+    },
+    Reconnected {
+        attempt: u32,
+    },
+    Disconnected {
+        reason: DisconnectReason,
+    },
+    Ok {
+        number: u64,
+        outcome: Outcome,
+    },
+    Error {
+        number: u64,
+        command: String,
+        code: ErrorCode,
+        text: String,
+    },
+}
+
+impl Event {
+    /// Whose message this is, and which: what must not be shown again.
+    pub fn message(&self) -> Option<(&Username, MessageId)> {
+        match self {
+            Self::Message { from, id, .. } | Self::Broadcast { from, id, .. } => Some((from, *id)),
+            _ => None,
+        }
+    }
 }
 
 /// What a command that succeeded gave.

@@ -155,6 +155,7 @@ impl Core {
                 self.effects.push_back(Effect::Remember(shown));
             }
         }
+        self.recall_seen(&user);
         self.stage = Stage::Online { user: user.clone(), is_ready: false };
         if self.away.is_none() {
             self.show(Event::Login { user });
@@ -194,7 +195,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::core::{Input, Prompt, Seen, Setup, Trust};
+    use crate::core::{Input, Prompt, Setup, Trust};
 
     const NOW: Now = Now { mono: MonoMs(0), wall: UnixMs(0) };
 
@@ -217,7 +218,7 @@ mod tests {
     fn asked() -> Core {
         let trust = Trust { can_ask: true, ..Trust::default() };
         let setup = Setup { user: None, password: None, trust, ..Setup::for_key(Fingerprint([0; 32])) };
-        let mut core = Core::new(setup, Seen::default(), [0; 32], NOW);
+        let mut core = Core::new(setup, [0; 32], NOW);
         assert!(matches!(after(&mut core, Input::Connected(shows(1)))[..], [Effect::Dial, Effect::Show(_)]));
         core
     }

@@ -18,9 +18,11 @@ mod link;
 mod login;
 mod peering;
 pub mod peers;
+mod recall;
 mod reconnect;
 mod requests;
 mod seen;
+mod setup;
 mod trust;
 
 use core::time::Duration;
@@ -41,6 +43,7 @@ pub use event::{
 pub use files::Rates;
 pub use peers::{KnownPeers, LinkId, PeerEffect, PeerInput};
 pub use seen::Seen;
+pub use setup::Setup;
 pub use trust::Trust;
 
 use command::FileCommand;
@@ -52,6 +55,7 @@ use files::{
 use link::{Link, Pulse};
 use login::Step;
 use peers::Peers;
+use recall::Recall;
 use reconnect::Away;
 use requests::{Abandoned, Answer, Refused, Request, Requests};
 
@@ -60,44 +64,6 @@ use requests::{Abandoned, Answer, Refused, Request, Requests};
 const LINES_MAX: usize = 128;
 /// How long the server's goodbye may take after a logout.
 const LEAVING_TIME_MAX: Duration = Duration::from_secs(5);
-
-/// What is known before the user is asked.
-#[derive(Clone)]
-pub struct Setup {
-    /// `--user`.
-    pub user: Option<String>,
-    /// `--password-file` or the environment.
-    pub password: Option<String>,
-    /// What is known of the server's key.
-    pub trust: Trust,
-    /// The fingerprint of this client's own key, which the server tells others.
-    pub key: Fingerprint,
-    /// The keys of other users that were remembered.
-    pub known_peers: KnownPeers,
-    /// How fast files may move.
-    pub rates: Rates,
-}
-
-impl Setup {
-    /// Of a client with that key which knows nothing else.
-    pub fn for_key(key: Fingerprint) -> Self {
-        Self {
-            user: None,
-            password: None,
-            trust: Trust::default(),
-            key,
-            known_peers: KnownPeers::default(),
-            rates: Rates::default(),
-        }
-    }
-}
-
-/// The password stays out of logs.
-impl fmt::Debug for Setup {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Setup").field("user", &self.user).field("trust", &self.trust).finish_non_exhaustive()
-    }
-}
 
 /// A line from the user, or what came instead of one.
 #[derive(Clone, PartialEq, Eq)]
@@ -132,6 +98,8 @@ pub enum Input<'a> {
     Peer(PeerInput<'a>),
     /// Answers [`Effect::Disk`].
     Disk(DiskReply),
+    /// Answers [`Effect::Recall`]: of this client and those before it.
+    Recalled(Seen),
 }
 
 /// What the shell must do.
@@ -141,10 +109,19 @@ pub enum Effect {
     Dial,
     /// Close the connection, after sending what waits.
     HangUp,
-    /// Show this to the user.
+    /// Show this to the user. If it is [`Event::message`], its id is written down for [`Effect::Recall`] when only
+    /// the last bit of it is not shown yet.
     Show(Event),
     /// This is the server's key; it has proven that it knows the user's password.
     Remember(Fingerprint),
+    /// This user is logged in; which messages were shown to him before, the last one last? To be answered before
+    /// the connection is read again.
+    Recall {
+        /// Whose messages.
+        user: Username,
+        /// The server's key; `None` without TLS.
+        server: Option<Fingerprint>,
+    },
     /// Something about links to other clients.
     Peer(PeerEffect),
     /// Something to be done with files, off the loop.
@@ -207,6 +184,7 @@ pub struct Core {
     /// The number of a `logout` that waits for the commands before it.
     logout: Option<u64>,
     seen: Seen,
+    recall: Recall,
     peers: Peers,
     files: Files,
     /// Commands about a file that is being registered: they wait for that.
@@ -279,8 +257,8 @@ impl fmt::Debug for Line {
 
 impl Core {
     /// A client that starts to connect at once. `random_seed` must come from the system's randomness: message ids
-    /// and nonces are made of it. `seen`: the messages that were shown before.
-    pub fn new(setup: Setup, seen: Seen, random_seed: [u8; 32], now: Now) -> Self {
+    /// and nonces are made of it.
+    pub fn new(setup: Setup, random_seed: [u8; 32], now: Now) -> Self {
         let mut random = RandomStream::from_seed(random_seed);
         let mut core = Self {
             now,
@@ -300,7 +278,8 @@ impl Core {
             count: 0,
             requests: Requests::default(),
             logout: None,
-            seen,
+            seen: Seen::default(),
+            recall: Recall::default(),
             showing: None,
             effects: VecDeque::new(),
         };
@@ -327,6 +306,10 @@ impl Core {
             Input::Interrupt => self.interrupt(),
             Input::Peer(input) => self.peer_input(input),
             Input::Disk(reply) => self.files.disk(reply, self.now.mono),
+            Input::Recalled(seen) => {
+                self.recall.recalled(self.seen.add(seen));
+                self.read_frames();
+            }
         }
         self.advance();
         self.pump();
@@ -384,7 +367,9 @@ impl Core {
         }
         let effect = self.effects.pop_front()?;
         self.showing = match &effect {
-            Effect::Show(Event::Message { from, id, .. }) => Some(Shown::Message(from.clone(), *id)),
+            Effect::Show(Event::Message { from, id, .. } | Event::Doubt { from, id, .. }) => {
+                Some(Shown::Message(from.clone(), *id))
+            }
             Effect::Show(Event::Private { from, .. }) => Some(Shown::Private(from.clone())),
             _ => None,
         };
@@ -424,11 +409,6 @@ impl Core {
             Stage::Connecting | Stage::LoggingIn { .. } | Stage::Leaving { .. } | Stage::Over => Prompt::Wait,
             Stage::Online { .. } => Prompt::Command,
         }
-    }
-
-    /// The messages that were shown, for the next client of this user.
-    pub fn seen(&self) -> &Seen {
-        &self.seen
     }
 
     /// Goes as far as what is known allows.
@@ -523,6 +503,11 @@ impl Core {
     fn received(&mut self, bytes: &[u8]) {
         let Some(link) = &mut self.link else { return };
         link.received(bytes, self.now.mono);
+        self.read_frames();
+    }
+
+    fn read_frames(&mut self) {
+        let Some(link) = &mut self.link else { return };
         // Taken out while its frames are handled, because they borrow from it.
         let mut decoder = std::mem::replace(&mut link.decoder, protocol::FrameDecoder::new(0));
         let dial = self.dials;
@@ -548,7 +533,9 @@ impl Core {
         dial: u64,
         decoder: &mut protocol::FrameDecoder,
     ) -> Result<(), ProtocolError> {
-        while let Some(state) = self.link.as_ref().filter(|_| self.dials == dial).map(|link| link.state) {
+        while let Some(state) = self.link.as_ref().filter(|_| self.dials == dial).map(|link| link.state)
+            && !self.recall.is_awaited()
+        {
             let Some(body) = decoder.next_body()? else { break };
             let frame = ServerFrame::decode(body, state)?;
             self.handle_frame(frame)?;
@@ -573,8 +560,8 @@ impl Core {
             ServerFrame::Deliver { from, id, sent_at, offline, text } => {
                 if self.seen.insert(&from, id) {
                     self.show(Event::Message { id, from, text: text.to_owned(), sent_at, offline });
-                } else if let Some(link) = &mut self.link {
-                    link.send(&ClientFrame::Ack { from, id });
+                } else {
+                    self.delivered_again(from, id, text);
                 }
             }
             ServerFrame::Announce { from, id, sent_at, text } => {

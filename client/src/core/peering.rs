@@ -248,13 +248,13 @@ mod tests {
     };
 
     use super::*;
-    use crate::core::{Input, Seen, Setup};
+    use crate::core::{Input, Setup};
 
     #[test]
     fn a_frame_about_files_may_come_together_with_the_one_that_opens_the_link_for_them() {
         let (now, link, bob) = (Now { mono: MonoMs(0), wall: UnixMs(0) }, LinkId(1), Fingerprint([1; 32]));
         let (ticket, purpose, file) = (TicketId(7), Purpose::Files, FileId([3; 32]));
-        let mut core = Core::new(Setup::for_key(Fingerprint([0; 32])), Seen::default(), [0; 32], now);
+        let mut core = Core::new(Setup::for_key(Fingerprint([0; 32])), [0; 32], now);
         core.peers.expect(ticket, ("bob".parse().unwrap(), bob, purpose), Vec::new(), now.mono);
         let mut bytes = PeerFrame::Meet { version: VERSION, ticket, purpose }.encode().as_bytes().to_vec();
         bytes.extend_from_slice(PeerFrame::WantHolds { file }.encode().as_bytes());

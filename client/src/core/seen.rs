@@ -4,9 +4,6 @@ use std::collections::{BTreeSet, VecDeque};
 
 use protocol::{MessageId, Username};
 
-/// More than the server ever has on its way to one client (128), many times over.
-const COUNT_MAX: usize = 4_096;
-
 /// Remembers the last few thousand.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
@@ -15,6 +12,11 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// What may come again: at most 128 messages are on their way to one client without its confirmation; a whole
+    /// mailbox (1,000) if the server's store could not drop what was confirmed and the server fell over then; and
+    /// what its sender sends again, having heard no answer. Broadcasts count too, and must not push those out.
+    pub const COUNT_MAX: usize = 4_096;
+
     /// Notes a message. False if it was noted before.
     pub fn insert(&mut self, from: &Username, id: MessageId) -> bool {
         let key = (from.clone(), id);
@@ -22,12 +24,21 @@ impl Seen {
             return false;
         }
         self.order.push_back(key);
-        if self.order.len() > COUNT_MAX
+        if self.order.len() > Self::COUNT_MAX
             && let Some(oldest) = self.order.pop_front()
         {
             self.ids.remove(&oldest);
         }
         true
+    }
+
+    /// Notes what other clients of this user have shown. The last of that, if it was not noted before.
+    pub(super) fn add(&mut self, others: Self) -> Option<(Username, MessageId)> {
+        let mut last = None;
+        for (from, id) in others.order {
+            last = self.insert(&from, id).then_some((from, id));
+        }
+        last
     }
 }
 
@@ -45,6 +56,6 @@ mod tests {
         for n in 2..10_000 {
             seen.insert(&ada, MessageId(n));
         }
-        assert_eq!((seen.ids.len(), seen.order.len()), (COUNT_MAX, COUNT_MAX));
+        assert_eq!((seen.ids.len(), seen.order.len()), (Seen::COUNT_MAX, Seen::COUNT_MAX));
     }
 }

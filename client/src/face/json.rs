@@ -62,7 +62,7 @@ fn object(event: &Event) -> (&'static str, Value) {
             }
             ("progress", fields)
         }
-        Event::Notice { text } => ("notice", json!({ "text": text })),
+        Event::Notice { text } | Event::Doubt { text, .. } => ("notice", json!({ "text": text })),
         Event::Reconnecting { attempt } => ("reconnecting", json!({ "attempt": attempt })),
         Event::Reconnected { attempt } => ("reconnected", json!({ "attempt": attempt })),
         Event::Disconnected { reason } => ("disconnected", json!({ "reason": reason.word() })),

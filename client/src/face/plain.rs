@@ -43,7 +43,7 @@ pub fn lines(event: &Event) -> Vec<String> {
             PrivateEnd::Logout => format!("* The private connection with {user} is closed: he logged out."),
         }],
         Event::Progress { number, progress } => vec![format!("[{number}] {}", files::progress(progress))],
-        Event::Notice { text } => vec![format!("* Notice: {}", Printable(text))],
+        Event::Notice { text } | Event::Doubt { text, .. } => vec![format!("* Notice: {}", Printable(text))],
         Event::Reconnecting { attempt: 1 } => {
             vec!["* The connection to the server was lost; it is tried again.".to_owned()]
         }

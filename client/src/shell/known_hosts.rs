@@ -100,6 +100,17 @@ impl KnownHosts {
 
 /// Adds a line to a file that nobody else may read, which is made if it is not there.
 pub(super) fn append_line(path: &Path, line: &str) -> io::Result<()> {
+    let mut line = format!("{line}\n");
+    // Whoever edited the file may have left its last line without an end.
+    if fs::read(path).is_ok_and(|before| before.last().is_some_and(|&last| last != b'\n')) {
+        line.insert(0, '\n');
+    }
+    open_to_append(path)?.write_all(line.as_bytes())
+}
+
+/// Opens a file that nobody else may read, which is made if it is not there. What is written goes to its end, wherever
+/// that is by then.
+pub(super) fn open_to_append(path: &Path) -> io::Result<fs::File> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
@@ -107,12 +118,7 @@ pub(super) fn append_line(path: &Path, line: &str) -> io::Result<()> {
     options.create(true).append(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut line = format!("{line}\n");
-    // Whoever edited the file may have left its last line without an end.
-    if fs::read(path).is_ok_and(|before| before.last().is_some_and(|&last| last != b'\n')) {
-        line.insert(0, '\n');
-    }
-    options.open(path)?.write_all(line.as_bytes())
+    options.open(path)
 }
 
 /// Where this client keeps what outlives it.

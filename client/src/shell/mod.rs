@@ -10,6 +10,7 @@ mod output;
 mod peers;
 mod run_loop;
 pub mod screen;
+mod seen_file;
 mod signals;
 pub mod stdin;
 
@@ -35,6 +36,7 @@ use known_peers::KnownPeersFile;
 use output::Output;
 use peers::Peers;
 use run_loop::{PEERS, RunLoop, Surroundings};
+use seen_file::SeenFiles;
 use stdin::Mode;
 
 /// Twice as many freed bytes stay with the program, for the blocks of files that come next.
@@ -113,6 +115,7 @@ pub fn run(options: &Options) -> Result<u8, RunError> {
     let server = server_label(&options.host, options.port);
     let known_hosts = KnownHosts::for_server(server.clone())?;
     let known_peers = KnownPeersFile::for_server(server.clone())?;
+    let seen_files = SeenFiles::for_server(server.clone())?;
     let password = password(options)?;
     let addresses = resolve(&options.host, options.port)?;
     let at_terminal = io::stdin().is_terminal() && io::stdout().is_terminal() && options.face.is_none();
@@ -162,8 +165,15 @@ pub fn run(options: &Options) -> Result<u8, RunError> {
     if let Some(text) = warning {
         output.show(&Event::Notice { text }).map_err(RunError::system("cannot write to standard output"))?;
     }
-    let surroundings =
-        Surroundings { route, known_hosts, peers, known_peers, listener, dir: options.dir.clone() };
+    let surroundings = Surroundings {
+        route,
+        known_hosts,
+        peers,
+        known_peers,
+        seen_files,
+        listener,
+        dir: options.dir.clone(),
+    };
     RunLoop::new(setup, surroundings, seed, output, mode)
         .and_then(|mut run_loop| run_loop.run())
         .map_err(RunError::system("the event loop failed"))

@@ -22,11 +22,12 @@ use super::{
     known_peers::KnownPeersFile,
     output::Output,
     peers::{Peers, default_address},
+    seen_file::{SeenFile, SeenFiles},
     signals::{Signal, Signals},
     stdin::{Mode, Stdin, Typed},
 };
 use crate::{
-    core::{Core, Effect, Event, Input, Line, PeerEffect, PeerInput, Seen, Setup},
+    core::{Core, Effect, Event, Input, Line, PeerEffect, PeerInput, Setup},
     face::{key::Key, line_editor::Action},
 };
 
@@ -50,6 +51,9 @@ pub(super) struct RunLoop {
     route: Route,
     known_hosts: KnownHosts,
     known_peers: KnownPeersFile,
+    seen_files: SeenFiles,
+    /// Of the user who is logged in.
+    seen: Option<SeenFile>,
     peers: Peers,
     disk: Disk,
     connection: Option<Connection>,
@@ -64,6 +68,7 @@ pub(super) struct Surroundings {
     pub(super) known_hosts: KnownHosts,
     pub(super) peers: Peers,
     pub(super) known_peers: KnownPeersFile,
+    pub(super) seen_files: SeenFiles,
     /// Where others reach this client, if that was asked for.
     pub(super) listener: Option<TcpListener>,
     /// For `register` and `download`.
@@ -78,7 +83,8 @@ impl RunLoop {
         output: Output,
         mode: Mode,
     ) -> io::Result<Self> {
-        let Surroundings { route, known_hosts, mut peers, known_peers, listener, dir } = surroundings;
+        let Surroundings { route, known_hosts, mut peers, known_peers, seen_files, listener, dir } =
+            surroundings;
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let disk = Disk::start(dir, Arc::clone(&waker))?;
@@ -88,7 +94,7 @@ impl RunLoop {
             peers.listen(listener, poll.registry())?;
         }
         let started = Instant::now();
-        let core = Core::new(setup, Seen::default(), seed, now_at(started));
+        let core = Core::new(setup, seed, now_at(started));
         Ok(Self {
             poll,
             started,
@@ -99,6 +105,8 @@ impl RunLoop {
             route,
             known_hosts,
             known_peers,
+            seen_files,
+            seen: None,
             peers,
             disk,
             connection: None,
@@ -197,11 +205,19 @@ impl RunLoop {
                     connection.close(self.poll.registry());
                 }
             }
-            Effect::Show(event) => self.output.show(&event)?,
+            Effect::Show(event) => self.show(&event)?,
             Effect::Remember(fingerprint) => {
                 if let Err(error) = self.known_hosts.remember(fingerprint) {
                     self.output.show(&Event::Notice { text: error.to_string() })?;
                 }
+            }
+            Effect::Recall { user, server } => {
+                let (file, seen, error) = self.seen_files.open(&user, server);
+                self.seen = Some(file);
+                if let Some(error) = error {
+                    self.output.show(&Event::Notice { text: error.to_string() })?;
+                }
+                self.core.handle_input(self.now(), Input::Recalled(seen));
             }
             Effect::Peer(PeerEffect::Remember { user, key }) => {
                 if let Err(error) = self.known_peers.remember(&user, key) {
@@ -228,6 +244,20 @@ impl RunLoop {
             }
         }
         Ok(None)
+    }
+
+    fn show(&mut self, event: &Event) -> io::Result<()> {
+        let Some((from, id)) = event.message() else { return self.output.show(event) };
+        let mut noted = Ok(());
+        self.output.show_and_note(event, || {
+            if let Some(file) = &mut self.seen {
+                noted = file.note(from, id);
+            }
+        })?;
+        match noted {
+            Ok(()) => Ok(()),
+            Err(error) => self.output.show(&Event::Notice { text: error.to_string() }),
+        }
     }
 
     fn dial(&mut self) {

@@ -31,5 +31,6 @@ mod passwd;
 mod presence;
 mod private;
 mod reconnect;
+mod restart;
 mod shutdown;
 mod swarm;

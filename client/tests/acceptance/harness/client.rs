@@ -191,6 +191,15 @@ impl Client {
         self.program.wait_exit()
     }
 
+    /// Kills it, and waits until all it has said is there.
+    #[track_caller]
+    pub(crate) fn kill(&self) {
+        self.signal("KILL");
+        if !self.program.out.await_end(Instant::now() + PATIENCE) {
+            self.fail("the client's end");
+        }
+    }
+
     /// Waits for the end and asserts that it came with this exit code after a last event `disconnected`.
     #[track_caller]
     pub(crate) fn expect_end(&mut self, reason: &str, code: i32) {
