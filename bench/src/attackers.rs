@@ -47,7 +47,7 @@ impl Intruder {
             if events.iter().any(|event| matches!(event, Event::Login { .. })) {
                 tools.count("intruders logged in", 1);
                 let Self::LoggingIn(chat) = std::mem::replace(self, Self::Out) else { return Err(Over) };
-                *self = Self::Inside(chat.into_wire());
+                *self = Self::Inside(chat.into_wire().ok_or(Over)?);
             } else if !goes_on {
                 tools.count("intruders refused", 1);
                 return Err(Over);

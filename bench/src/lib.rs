@@ -7,6 +7,7 @@ pub mod attackers;
 pub mod chat;
 pub mod clock;
 pub mod honest;
+pub mod liar;
 pub mod resets;
 pub mod room;
 pub mod sample;

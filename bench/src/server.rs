@@ -149,16 +149,8 @@ impl Server {
     /// What the system knows of it.
     pub fn figures(&self) -> io::Result<Figures> {
         let process = format!("/proc/{}", self.child.id());
-        // The first two numbers of a thread's schedstat are its time on a processor and its time of waiting for
-        // one, in nanoseconds. The process's own file is that of its first thread, the event loop.
-        let nanos = |path: &Path, at| {
-            let text = fs::read_to_string(path)?;
-            number(text.split_whitespace().nth(at)).map(Duration::from_nanos)
-        };
-        let mut cpu = Duration::ZERO;
-        for task in fs::read_dir(format!("{process}/task"))? {
-            cpu += nanos(&task?.path().join("schedstat"), 0)?;
-        }
+        // The process's own file is that of its first thread, the event loop.
+        let cpu = cpu(self.child.id())?;
         let held_up = nanos(Path::new(&format!("{process}/schedstat")), 1)?;
         let status = fs::read_to_string(format!("{process}/status"))?;
         let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -173,6 +165,17 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// What the threads of a process that live have used so far.
+pub fn cpu(process: u32) -> io::Result<Duration> {
+    fs::read_dir(format!("/proc/{process}/task"))?.map(|task| nanos(&task?.path().join("schedstat"), 0)).sum()
+}
+
+/// The first two numbers of a thread's schedstat are its time on a processor and its time of waiting for one.
+fn nanos(path: &Path, at: usize) -> io::Result<Duration> {
+    let text = fs::read_to_string(path)?;
+    number(text.split_whitespace().nth(at)).map(Duration::from_nanos)
 }
 
 /// A credentials file. One salt serves all, so that a thousand accounts are made as fast as one.

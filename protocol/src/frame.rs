@@ -16,7 +16,7 @@ const IDLE_CAPACITY_MAX: usize = 4 * 1024;
 /// A whole frame as it travels, its length in front. Cheap to clone: a broadcast is encoded once and shared by
 /// every outbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Frame(Arc<[u8]>);
+pub struct Frame(Arc<Vec<u8>>);
 
 impl Frame {
     /// Puts the length in front of `body`.
@@ -34,7 +34,8 @@ impl Frame {
         if let Some(prefix) = bytes.first_chunk_mut::<PREFIX_LEN>() {
             *prefix = len.to_be_bytes();
         }
-        Self(bytes.into())
+        bytes.shrink_to_fit();
+        Self(Arc::new(bytes))
     }
 
     /// The bytes to send.
@@ -106,11 +107,55 @@ impl FrameDecoder {
 
     /// The next whole body, borrowed from the buffer; `None` until more bytes come.
     pub fn next_body(&mut self) -> Result<Option<&[u8]>, FrameError> {
-        let pending = self.buffer.get(self.start..).unwrap_or_default();
-        let Some((prefix, rest)) = pending.split_first_chunk::<PREFIX_LEN>() else {
+        let Some(body_len) = self.body_len(self.pending())? else {
             self.give_back_if_idle();
             return Ok(None);
         };
+        let body_start = self.start + PREFIX_LEN;
+        let Some(body) = self.buffer.get(body_start..body_start + body_len) else { return Ok(None) };
+        self.start = body_start + body_len;
+        Ok(Some(body))
+    }
+
+    /// The next whole body of what waits in the buffer and of `bytes` behind it, which are cut by what was taken.
+    /// A body that lies in `bytes` as a whole is not copied.
+    pub fn next_body_of<'a, 'b: 'a>(
+        &'a mut self,
+        bytes: &mut &'b [u8],
+    ) -> Result<Option<&'a [u8]>, FrameError> {
+        if self.buffered_len() == 0
+            && let Some(body_len) = self.body_len(bytes)?
+            && let Some((frame, rest)) = bytes.split_at_checked(PREFIX_LEN + body_len)
+        {
+            *bytes = rest;
+            self.give_back_if_idle();
+            return Ok(frame.get(PREFIX_LEN..));
+        }
+        while let missing = self.missing_len()?
+            && missing > 0
+            && !bytes.is_empty()
+        {
+            let (more, rest) = bytes.split_at(missing.min(bytes.len()));
+            // At most `len_max`, or the rest would move when it comes.
+            self.buffer.reserve_exact(missing);
+            self.push(more);
+            *bytes = rest;
+        }
+        self.next_body()
+    }
+
+    /// How many bytes wait in the buffer.
+    pub fn buffered_len(&self) -> usize {
+        self.buffer.len() - self.start
+    }
+
+    fn pending(&self) -> &[u8] {
+        self.buffer.get(self.start..).unwrap_or_default()
+    }
+
+    /// The length of the body whose frame begins there, once its prefix is there.
+    fn body_len(&self, frame: &[u8]) -> Result<Option<usize>, FrameError> {
+        let Some((prefix, _)) = frame.split_first_chunk::<PREFIX_LEN>() else { return Ok(None) };
         let len = u32::from_be_bytes(*prefix);
         if len == 0 {
             return Err(FrameError::Empty);
@@ -119,17 +164,13 @@ impl FrameDecoder {
         if body_len > self.len_max {
             return Err(FrameError::TooLong { len, limit: self.len_max });
         }
-        if rest.len() < body_len {
-            return Ok(None);
-        }
-        let body_start = self.start + PREFIX_LEN;
-        self.start = body_start + body_len;
-        Ok(self.buffer.get(body_start..self.start))
+        Ok(Some(body_len))
     }
 
-    /// How many bytes wait in the buffer.
-    pub fn buffered_len(&self) -> usize {
-        self.buffer.len() - self.start
+    /// What is not there yet of the next frame's prefix, or of its body.
+    fn missing_len(&self) -> Result<usize, FrameError> {
+        let body_len = self.body_len(self.pending())?.unwrap_or_default();
+        Ok((PREFIX_LEN + body_len).saturating_sub(self.buffered_len()))
     }
 
     fn give_back_if_idle(&mut self) {
@@ -209,6 +250,35 @@ mod tests {
             received.extend(bodies(&mut decoder).unwrap());
             prop_assert_eq!(received, sent);
             prop_assert_eq!(decoder.buffered_len(), 0);
+        }
+
+        #[test]
+        fn frames_out_of_pieces_are_the_same_as_out_of_the_buffer(
+            sent in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 1..20), 0..20),
+            garbage in proptest::collection::vec(any::<u8>(), 0..20),
+            cuts in proptest::collection::vec(1usize..60, 0..100),
+        ) {
+            let frames = sent.iter().flat_map(|body| Frame::from_body(body).as_bytes().to_vec());
+            let stream: Vec<u8> = frames.chain(garbage).collect();
+            let mut cuts = cuts.into_iter();
+            let mut rest = stream.as_slice();
+            let (mut one, mut other) = (FrameDecoder::new(16), FrameDecoder::new(16));
+            while !rest.is_empty() {
+                let (mut piece, behind) = rest.split_at(cuts.next().unwrap_or(7).min(rest.len()));
+                rest = behind;
+                one.push(piece);
+                loop {
+                    let body = other.next_body_of(&mut piece);
+                    prop_assert_eq!(&body, &one.next_body());
+                    match body {
+                        Ok(Some(_)) => {}
+                        Ok(None) => break,
+                        Err(_) => return Ok(()),
+                    }
+                }
+                prop_assert!(piece.is_empty());
+                prop_assert_eq!(one.buffered_len(), other.buffered_len());
+            }
         }
 
         #[test]

@@ -17,7 +17,7 @@ pub(crate) struct Judge {
     last_token: u64,
     /// `(by, user)`: `by` was told that his block stands, and has not typed `unblock` since.
     blocks: BTreeSet<(Username, Username)>,
-    /// `(by, user)`: when `by` last typed `unblock`, and how many of those have not been answered.
+    /// `(by, user)`: when `by` last typed `unblock` or was answered, and how many of those have not been answered.
     unblocks: BTreeMap<(Username, Username), (u64, u64)>,
     pub(crate) shown_count: u64,
     pub(crate) confirmed_count: u64,
@@ -137,9 +137,10 @@ impl Judge {
         }
     }
 
-    pub(crate) fn unblock_answered(&mut self, by: &Username, user: &Username) {
-        if let Some((_, open)) = self.unblocks.get_mut(&(by.clone(), user.clone())) {
-            *open = open.saturating_sub(1);
+    pub(crate) fn unblock_answered(&mut self, by: &Username, user: &Username, step: u64) {
+        if let Some((last_step, open)) = self.unblocks.get_mut(&(by.clone(), user.clone())) {
+            // Another client of his, cut off for a while, may have sent it long after it was typed.
+            (*last_step, *open) = (step, open.saturating_sub(1));
         }
     }
 

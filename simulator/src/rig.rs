@@ -307,7 +307,7 @@ impl Rig {
             Ok(News::None) => {}
             Ok(News::Letter(token, outcome, id)) => judge.ended(token, outcome, id),
             Ok(News::Blocked(user, step)) => judge.blocked(&person.name, &user, step),
-            Ok(News::UnblockAnswered(user)) => judge.unblock_answered(&person.name, &user),
+            Ok(News::UnblockAnswered(user)) => judge.unblock_answered(&person.name, &user, net.step),
         }
     }
 

@@ -650,6 +650,10 @@ impl Core {
             GoodbyeReason::Timeout => (DisconnectReason::Timeout, exit::TIMEOUT),
             GoodbyeReason::Shutdown => (DisconnectReason::Shutdown, exit::CONNECTION),
             GoodbyeReason::Replaced => (DisconnectReason::Replaced, exit::CONNECTION),
+            // He wanted to leave.
+            GoodbyeReason::TooSlow if matches!(self.stage, Stage::Leaving { .. }) => {
+                (DisconnectReason::Logout, exit::LOGGED_OUT)
+            }
             GoodbyeReason::TooSlow => return self.connection_lost(),
             GoodbyeReason::Removed
             | GoodbyeReason::Login

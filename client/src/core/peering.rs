@@ -181,17 +181,22 @@ impl Core {
 
     fn link_received(&mut self, link: LinkId, bytes: &[u8]) {
         // Taken out while its frames are handled, because they borrow from it.
-        let Some(mut decoder) = self.peers.take_decoder(link, bytes, self.now.mono) else { return };
-        if self.handle_link_frames(link, &mut decoder).is_err() {
+        let Some(mut decoder) = self.peers.take_decoder(link, self.now.mono) else { return };
+        if self.handle_link_frames(link, &mut decoder, bytes).is_err() {
             self.peers.expel(link, self.now.mono);
         }
         self.peers.put_decoder(link, decoder);
     }
 
-    fn handle_link_frames(&mut self, link: LinkId, decoder: &mut FrameDecoder) -> Result<(), ProtocolError> {
+    fn handle_link_frames(
+        &mut self,
+        link: LinkId,
+        decoder: &mut FrameDecoder,
+        mut bytes: &[u8],
+    ) -> Result<(), ProtocolError> {
         while let Some((state, len_max)) = self.peers.frame_limits(link) {
             decoder.set_len_max(len_max);
-            let Some(body) = decoder.next_body()? else { break };
+            let Some(body) = decoder.next_body_of(&mut bytes)? else { break };
             self.handle_link_frame(link, PeerFrame::decode(body, state)?)?;
         }
         Ok(())

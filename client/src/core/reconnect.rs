@@ -141,3 +141,30 @@ impl Core {
         away.dial_at = Some(self.now.mono.after(at_least + Duration::from_millis(wait_ms)));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use protocol::{
+        Fingerprint, GoodbyeReason,
+        time::{Now, UnixMs},
+    };
+
+    use super::*;
+    use crate::core::Setup;
+
+    #[test]
+    fn who_is_leaving_does_not_come_back_because_the_server_found_him_too_slow() {
+        let now = Now { mono: MonoMs(0), wall: UnixMs(0) };
+        for is_leaving in [true, false] {
+            let user = "ada".parse().unwrap();
+            let mut core = Core::new(Setup::for_key(Fingerprint([0; 32])), [0; 32], now);
+            core.stage = Stage::Online { user, is_ready: true };
+            if is_leaving {
+                core.leave(None);
+            }
+            core.goodbye(GoodbyeReason::TooSlow, "");
+            assert_eq!(core.away.is_none(), is_leaving);
+            assert_eq!(matches!(core.stage, Stage::Over), is_leaving);
+        }
+    }
+}

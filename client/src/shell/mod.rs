@@ -39,6 +39,9 @@ use run_loop::{PEERS, RunLoop, Surroundings};
 use seen_file::SeenFiles;
 use stdin::Mode;
 
+/// Twice as many freed bytes stay with the program, for the blocks of files that come next.
+const KEPT_LEN: usize = 8 * 1024 * 1024;
+
 /// Why the client could not start or go on.
 #[derive(Debug, Error)]
 pub enum RunError {
@@ -108,6 +111,7 @@ impl RunError {
 
 /// Runs the client until the session is over; the exit code.
 pub fn run(options: &Options) -> Result<u8, RunError> {
+    keep_freed_memory();
     let server = server_label(&options.host, options.port);
     let known_hosts = KnownHosts::for_server(server.clone())?;
     let known_peers = KnownPeersFile::for_server(server.clone())?;
@@ -173,6 +177,13 @@ pub fn run(options: &Options) -> Result<u8, RunError> {
     RunLoop::new(setup, surroundings, seed, output, mode)
         .and_then(|mut run_loop| run_loop.run())
         .map_err(RunError::system("the event loop failed"))
+}
+
+/// The C library of Linux keeps as much as twice the largest block that was ever given back, which is little at
+/// first; then the pages of each block of a file would come from the system anew, and that takes more time than
+/// encrypting it.
+fn keep_freed_memory() {
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(KEPT_LEN)));
 }
 
 /// How a server is called in `known_hosts` and in front of people.

@@ -17,9 +17,11 @@ pub use tls::{client_config, peer_configs, server_config, server_name};
 
 /// Bytes of plaintext, and of TLS records, that a session holds for a stream that takes no more.
 const BUFFER_LEN_MAX: usize = 64 * 1024;
-/// Calls of `read` on the stream for one call of [`Transport::read`]: records without plaintext must not keep a
-/// loop busy.
+/// Calls of `read` on the stream for one call of [`Transport::read`], unless much is to be read: records without
+/// plaintext must not keep a loop busy.
 const READS_MAX: usize = 32;
+/// A session takes no more than twice that from the stream at once, in bytes.
+const READ_LEN: usize = 2 * 1024;
 
 /// What came of reading or writing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,7 +147,7 @@ impl<S: Read + Write> Transport<S> {
 impl<S: Read + Write> Session<S> {
     fn read(&mut self, into: &mut [u8]) -> (usize, Progress) {
         let mut len = 0;
-        for _ in 0..READS_MAX {
+        for _ in 0..READS_MAX.max(into.len() / READ_LEN) {
             let Some(room) = into.get_mut(len..).filter(|room| !room.is_empty()) else {
                 return (len, Progress::More);
             };

@@ -326,13 +326,11 @@ impl Peers {
         }
     }
 
-    /// Takes a link's receive buffer out, with the bytes pushed in, while its frames are handled.
-    pub(super) fn take_decoder(&mut self, id: LinkId, bytes: &[u8], now: MonoMs) -> Option<FrameDecoder> {
+    /// Bytes came over a link: takes its receive buffer out, while its frames are handled.
+    pub(super) fn take_decoder(&mut self, id: LinkId, now: MonoMs) -> Option<FrameDecoder> {
         let link = self.links.get_mut(&id)?;
         link.heard(now);
-        let mut decoder = std::mem::replace(&mut link.decoder, FrameDecoder::new(0));
-        decoder.push(bytes);
-        Some(decoder)
+        Some(std::mem::replace(&mut link.decoder, FrameDecoder::new(0)))
     }
 
     /// Puts it back, if the link is still there.
@@ -672,7 +670,7 @@ mod tests {
         while let Some(at) = peers.poll_timeout(|_| false).filter(|_| !is_told && later < MonoMs(200_000)) {
             later = at;
             peers.handle_timeout(later, |_| false);
-            if let Some(decoder) = peers.take_decoder(link, &[], later) {
+            if let Some(decoder) = peers.take_decoder(link, later) {
                 peers.put_decoder(link, decoder);
             }
             let mut outputs = core::iter::from_fn(|| peers.poll_output());

@@ -17,9 +17,9 @@ mod unix;
 mod windows;
 
 #[cfg(unix)]
-pub(super) use unix::{Directory, allocated_bytes, read_at, write_at};
+pub(super) use unix::{Directory, allocated_bytes, read_at, read_new, write_at};
 #[cfg(windows)]
-pub(super) use windows::{Directory, allocated_bytes, read_at, write_at};
+pub(super) use windows::{Directory, allocated_bytes, read_at, read_new, write_at};
 
 /// How the name ends of a file that is to replace another one.
 pub(super) const HALF_WRITTEN: &str = ".new";

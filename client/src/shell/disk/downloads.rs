@@ -8,7 +8,7 @@ use protocol::{ChunkIndex, ChunkSet, FileId, FileName, Manifest};
 
 use super::{
     check::Check,
-    directory::{allocated_bytes, read_at},
+    directory::{allocated_bytes, read_new},
     failed,
     journal::Journal,
     partial::{Fetching, Partial, not_begun},
@@ -129,15 +129,15 @@ impl Worker {
         file: FileId,
         chunk: ChunkIndex,
         at: u64,
-        bytes: &mut [u8],
-    ) -> Result<(), DiskError> {
+        len: usize,
+    ) -> Result<Vec<u8>, DiskError> {
         let partial = self.partials.get(&file).filter(|partial| partial.held.contains(chunk));
         let (Some(partial), Some(state)) = (partial, &self.state) else {
             return Err(DiskError::NoSuchFile);
         };
         let read = match &partial.fetching {
-            Some(fetching) => read_at(&fetching.part, bytes, at),
-            None => self.open.get(file, || state.open_part(file)).and_then(|part| read_at(&part, bytes, at)),
+            Some(fetching) => read_new(&fetching.part, len, at),
+            None => self.open.get(file, || state.open_part(file)).and_then(|part| read_new(&part, len, at)),
         };
         read.map_err(failed("read the file"))
     }

@@ -7,7 +7,7 @@ use std::{collections::VecDeque, io, sync::Arc};
 use protocol::{ChunkIndex, FileId, FileName, Layout, Manifest, limits::BLOCK_LEN_MAX};
 
 use super::{
-    directory::{is_component, read_at},
+    directory::{is_component, read_new},
     failed,
     hashing::{Hashed, Hashing},
     partial::{no_such_place, place},
@@ -146,13 +146,11 @@ impl Worker {
         // No block is longer, so nobody needs more at once.
         let len = usize::try_from(len).ok().filter(|&len| len <= BLOCK_LEN_MAX).ok_or_else(no_such_place)?;
         let at = place(&layout, chunk, offset, len as u64).ok_or_else(no_such_place)?;
-        let mut bytes = vec![0; len];
         if self.wholes.contains_key(&file) {
-            self.read_whole(file, at, &mut bytes)?;
+            self.read_whole(file, at, len)
         } else {
-            self.read_partial(file, chunk, at, &mut bytes)?;
+            self.read_partial(file, chunk, at, len)
         }
-        Ok(bytes)
     }
 
     pub(super) fn read_manifest(&mut self, file: FileId, offset: u32) -> Result<Vec<u8>, DiskError> {
@@ -175,16 +173,16 @@ impl Worker {
         whole.or_else(|| self.partials.get(&file).map(|partial| partial.layout))
     }
 
-    fn read_whole(&mut self, file: FileId, at: u64, bytes: &mut [u8]) -> Result<(), DiskError> {
+    fn read_whole(&mut self, file: FileId, at: u64, len: usize) -> Result<Vec<u8>, DiskError> {
         let whole = self.wholes.get(&file).ok_or(DiskError::NoSuchFile)?;
         let opened = self.open.get(file, || self.dir.open_plain(whole.name.as_str()));
         let read = opened.and_then(|opened| {
-            read_at(&opened, bytes, at)?;
-            Stamp::of(&opened)
+            let bytes = read_new(&opened, len, at)?;
+            Ok((bytes, Stamp::of(&opened)?))
         });
         // The stamps are looked at after the bytes: if they are the old ones still, so are the bytes.
         let is_changed = match &read {
-            Ok(found) => *found != whole.stamp || !self.is_unchanged(&whole.name, &whole.stamp),
+            Ok((_, found)) => *found != whole.stamp || !self.is_unchanged(&whole.name, &whole.stamp),
             Err(error) => {
                 matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof)
             }
@@ -194,6 +192,6 @@ impl Worker {
             self.replies.push(DiskReply::Changed { file });
             return Err(DiskError::Changed);
         }
-        read.map(|_| ()).map_err(failed("read the file"))
+        read.map(|(bytes, _)| bytes).map_err(failed("read the file"))
     }
 }

@@ -28,8 +28,8 @@ use super::connection::reached;
 use crate::core::{Core, Input, LinkId, PeerEffect, PeerInput};
 use stream::{PeerStream, Pipe};
 
-/// Bytes read from one link in one turn: several blocks, and little enough to leave time for the keys.
-const READ_LEN_MAX: usize = 512 * 1024;
+/// Bytes read from one link in one turn: more than a block, and little enough for a processor's cache.
+const READ_LEN_MAX: usize = 256 * 1024;
 /// Connections accepted in one turn.
 const ACCEPTS_MAX: usize = 16;
 /// Bytes given to one link in one turn.
@@ -249,7 +249,7 @@ impl Peers {
             let Ok(session) = ServerConnection::new(Arc::clone(&self.tls.0)) else { continue };
             let _ = stream.set_nodelay(true);
             let link = self.new_link();
-            let transport = Transport::tls(PeerStream::Tcp(stream), session);
+            let transport = Transport::tls(PeerStream::tcp(stream), session);
             if let Ok(index) = self.insert(transport, Stage::Accepted(link), registry) {
                 self.links.insert(link, index);
                 core.handle_input(now, Input::Peer(PeerInput::Accepted { link, relay: None }));
@@ -266,7 +266,7 @@ impl Peers {
         registry: &Registry,
     ) -> io::Result<()> {
         let stream = TcpStream::connect(address)?;
-        let transport = self.as_client(PeerStream::Tcp(stream))?;
+        let transport = self.as_client(PeerStream::tcp(stream))?;
         self.insert(transport, Stage::Dialling { ticket, key }, registry).map(|_| ())
     }
 
@@ -310,7 +310,7 @@ impl Peers {
         let index = entry.key();
         if let PeerStream::Tcp(stream) = transport.stream_mut() {
             let token = Token(self.first_token + 1 + index);
-            registry.register(stream, token, Interest::READABLE | Interest::WRITABLE)?;
+            registry.register(stream.get_mut(), token, Interest::READABLE | Interest::WRITABLE)?;
         }
         entry.insert(Socket { transport, stage, relay: None, writable: true, is_ready: false });
         Ok(index)
@@ -320,7 +320,7 @@ impl Peers {
         let Some(socket) = self.sockets.get_mut(index) else { return };
         if let Stage::Dialling { ticket, key } = socket.stage {
             let PeerStream::Tcp(stream) = socket.transport.stream() else { return };
-            match reached(stream) {
+            match reached(stream.get_ref()) {
                 Ok(false) => return,
                 Ok(true) => socket.stage = Stage::Dialled { ticket, key },
                 Err(_) => return self.drop_dialled(index, ticket, core, registry, now),
@@ -439,8 +439,8 @@ impl Peers {
         }
         socket.transport.end_writing();
         if let PeerStream::Tcp(stream) = socket.transport.stream_mut() {
-            let _ = registry.deregister(&mut *stream);
-            let _ = stream.shutdown(Shutdown::Write);
+            let _ = registry.deregister(stream.get_mut());
+            let _ = stream.get_ref().shutdown(Shutdown::Write);
         }
     }
 

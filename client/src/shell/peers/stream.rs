@@ -1,17 +1,20 @@
 //! What a link's TLS session reads and writes: a socket, or a relay of the server's.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader, IoSlice, Read, Write};
 
 use mio::net::TcpStream;
 
 /// Encrypted bytes that wait to be given to the server above which a relay takes no more.
 const OUTBOX_LEN_MAX: usize = 64 * 1024;
 
+/// Bytes read from a socket at once; TLS takes them in small pieces.
+const INBOX_LEN: usize = 128 * 1024;
+
 /// The bytes of a link.
 #[derive(Debug)]
 pub(super) enum PeerStream {
     /// Straight to the other client.
-    Tcp(TcpStream),
+    Tcp(BufReader<TcpStream>),
     /// Through the server.
     Relay(Pipe),
 }
@@ -24,6 +27,12 @@ pub(super) struct Pipe {
     read_to: usize,
     outbox: Vec<u8>,
     ended: bool,
+}
+
+impl PeerStream {
+    pub(super) fn tcp(stream: TcpStream) -> Self {
+        Self::Tcp(BufReader::with_capacity(INBOX_LEN, stream))
+    }
 }
 
 impl Pipe {
@@ -89,8 +98,15 @@ impl Read for PeerStream {
 impl Write for PeerStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Tcp(stream) => stream.write(bytes),
+            Self::Tcp(stream) => stream.get_mut().write(bytes),
             Self::Relay(pipe) => pipe.write(bytes),
+        }
+    }
+
+    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.get_mut().write_vectored(pieces),
+            Self::Relay(pipe) => pipe.write_vectored(pieces),
         }
     }
 

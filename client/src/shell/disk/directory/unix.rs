@@ -11,11 +11,12 @@ use std::{
 };
 
 use rustix::{
+    buffer::spare_capacity,
     fs::{
         AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, Stat, flock, fstat, fstatvfs, linkat,
         mkdirat, openat, renameat, statat, unlinkat,
     },
-    io::Errno,
+    io::{Errno, pread},
 };
 
 use super::{not_plain, plain};
@@ -182,6 +183,21 @@ pub(in crate::shell::disk) fn allocated_bytes(file: &File) -> u64 {
 /// Fills the buffer from that place on.
 pub(in crate::shell::disk) fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<()> {
     file.read_exact_at(buffer, at)
+}
+
+/// Reads so many bytes from that place on, into room that is not cleared first.
+pub(in crate::shell::disk) fn read_new(file: &File, len: usize, at: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(len);
+    while bytes.len() < len {
+        let next = at + bytes.len() as u64;
+        match pread(file, spare_capacity(&mut bytes), next) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    bytes.truncate(len);
+    Ok(bytes)
 }
 
 /// Writes everything from that place on.

@@ -177,6 +177,13 @@ pub(in crate::shell::disk) fn read_at(file: &File, mut buffer: &mut [u8], mut at
     Ok(())
 }
 
+/// Reads so many bytes from that place on.
+pub(in crate::shell::disk) fn read_new(file: &File, len: usize, at: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; len];
+    read_at(file, &mut bytes, at)?;
+    Ok(bytes)
+}
+
 /// Writes everything from that place on.
 pub(in crate::shell::disk) fn write_at(file: &File, mut bytes: &[u8], mut at: u64) -> io::Result<()> {
     while !bytes.is_empty() {
