@@ -22,6 +22,8 @@ use mio::{Events, Poll, Token};
 use protocol::transport;
 use tempfile::TempDir;
 
+/// Between two messages of one user.
+const PAUSE: Duration = Duration::from_millis(200);
 /// How late a timer of a core may be looked at.
 const TICK: Duration = Duration::from_millis(5);
 /// How long anything may take.
@@ -55,6 +57,7 @@ fn run() -> io::Result<bool> {
     let down = Duration::from_secs(matches.opt_get_default("down", 1).map_err(io::Error::other)?);
     let folder = TempDir::new()?;
     let mut crowd = Crowd::enter(folder.path(), count)?;
+    crowd.is_writing = true;
     crowd.until("all have written", |crowd| crowd.written >= 5 * count)?;
     crowd.keeper.kill()?;
     let killed = Instant::now();
@@ -77,8 +80,9 @@ fn run() -> io::Result<bool> {
 struct Person {
     chat: Chat,
     is_online: bool,
-    /// Lines typed so far.
+    /// Lines typed so far, and when the next may be.
     count: u64,
+    next_at: Instant,
     /// The messages that were not answered, by the number of the command.
     open: BTreeMap<u64, usize>,
 }
@@ -111,12 +115,18 @@ impl Crowd {
             buffer: vec![0; 64 * 1024],
             book: Book::default(),
             written: 0,
-            is_writing: true,
+            is_writing: false,
         };
         for (index, user) in users.iter().enumerate() {
             let registry = crowd.poll.registry();
             let chat = Chat::dial(&crowd.route, user, registry, Token(index), crowd.clock.read())?;
-            crowd.people.push(Person { chat, is_online: false, count: 0, open: BTreeMap::new() });
+            crowd.people.push(Person {
+                chat,
+                is_online: false,
+                count: 0,
+                next_at: Instant::now(),
+                open: BTreeMap::new(),
+            });
             // One at a time, since here one machine pays for all of them.
             crowd.until("a log-in", |crowd| crowd.online_count() == index + 1)?;
         }
@@ -147,7 +157,8 @@ impl Crowd {
         let to = (index + 1) % self.people.len();
         let Some(person) = self.people.get_mut(index) else { return Ok(()) };
         // One message at a time, typed whether there is a connection or not.
-        if self.is_writing && person.open.is_empty() && (person.is_online || person.count > 0) {
+        if self.is_writing && person.open.is_empty() && person.next_at <= Instant::now() {
+            person.next_at = Instant::now() + PAUSE;
             let number = self.book.write(Life { user: index, number: 1 }, to);
             person.count += 1;
             person.open.insert(person.count, number);
