@@ -77,7 +77,7 @@ pub fn run(folder: &Path) -> Result<String, CheckError> {
     let now = UnixMs(u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
     let Contents { messages, mailboxes, blocks, files } = verify(folder, now)?;
     Ok(format!(
-        "the database in {} is sound: {messages} messages wait for {mailboxes} users, and there are {blocks} blocks and {files} names of files",
+        "the database in {} is sound (messages that wait: {messages}, users they wait for: {mailboxes}, blocks: {blocks}, files: {files})",
         folder.display()
     ))
 }

@@ -156,7 +156,8 @@ pub fn help() -> String {
          block_duration  seconds for which three wrong passwords in a row lock an account; 0: never\n    \
          timeout         seconds without a command after which a user is logged out; 0: never";
     let details = "Once it accepts connections it prints 'listening ADDR:PORT' on standard output, a line for\n\
-         each address, and the fingerprint of its key, which clients can check. The log goes to standard error; RUST_LOG sets its level (error, warn, info, debug).\n\
+         each address, and the fingerprint of its key, which clients can check. The log goes to standard error;\n\
+         RUST_LOG sets its level (error, warn, info, debug).\n\
          SIGHUP reads the credentials again, SIGTERM and SIGINT stop the server cleanly. SIGUSR1 logs a line of\n\
          status: connections, users online, bytes that wait to be sent, and the longest turn of the event loop\n\
          since it was last asked for, with the most processor time of one.\n\n\

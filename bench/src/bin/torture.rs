@@ -130,7 +130,7 @@ impl Scene {
         self.keeper.stop()?;
         let sound = self.keeper.check()?;
         // Whatever was shown must have been taken off.
-        let is_empty = sound.contains(" 0 messages wait");
+        let is_empty = sound.contains("messages that wait: 0,");
         let verdict = self.book.verdict();
         let Verdict {
             sent,
