@@ -29,7 +29,8 @@ use core::time::Duration;
 use std::{collections::VecDeque, fmt};
 
 use protocol::{
-    ClientFrame, ErrorCode, Fingerprint, GoodbyeReason, MessageId, ProtocolError, ServerFrame, Username,
+    ClientFrame, ErrorCode, Fingerprint, GoodbyeReason, MessageId, ProtocolError, ServerFrame, State,
+    Username,
     random::RandomStream,
     time::{MonoMs, Now},
     transport::Secured,
@@ -361,7 +362,10 @@ impl Core {
     /// The next thing to do outside.
     pub fn poll_output(&mut self) -> Option<Effect> {
         match (self.showing.take(), &mut self.link) {
-            (Some(Shown::Message(from, id)), Some(link)) => link.send(&ClientFrame::Ack { from, id }),
+            // On a connection that is new since, nothing goes before the log-in.
+            (Some(Shown::Message(from, id)), Some(link)) if link.state == State::Chat => {
+                link.send(&ClientFrame::Ack { from, id });
+            }
             (Some(Shown::Private(from)), _) => self.peers.shown(&from),
             _ => {}
         }

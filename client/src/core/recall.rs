@@ -22,7 +22,10 @@ impl Recall {
     /// The shell has answered. `last`: the last message that another client has shown, unless this one has, too.
     pub(super) fn recalled(&mut self, last: Option<(Username, MessageId)>) {
         self.is_awaited = false;
-        self.doubtful = last;
+        // What this client has been told before, it is not told again; it may not have come yet.
+        if last.is_some() {
+            self.doubtful = last;
+        }
     }
 }
 
@@ -50,5 +53,19 @@ impl Core {
         if let Some(link) = &mut self.link {
             link.send(&ClientFrame::Ack { from, id });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_doubt_lasts_until_the_message_comes() {
+        let doubtful = ("ada".parse().unwrap(), MessageId(1));
+        let mut recall = Recall::default();
+        recall.recalled(Some(doubtful.clone()));
+        recall.recalled(None);
+        assert_eq!(recall.doubtful, Some(doubtful));
     }
 }

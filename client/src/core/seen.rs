@@ -9,6 +9,8 @@ use protocol::{MessageId, Username};
 pub struct Seen {
     ids: BTreeSet<(Username, MessageId)>,
     order: VecDeque<(Username, MessageId)>,
+    /// What was noted last, also if that was not for the first time.
+    last: Option<(Username, MessageId)>,
 }
 
 impl Seen {
@@ -20,6 +22,7 @@ impl Seen {
     /// Notes a message. False if it was noted before.
     pub fn insert(&mut self, from: &Username, id: MessageId) -> bool {
         let key = (from.clone(), id);
+        self.last = Some(key.clone());
         if !self.ids.insert(key.clone()) {
             return false;
         }
@@ -34,9 +37,9 @@ impl Seen {
 
     /// Notes what other clients of this user have shown. The last of that, if it was not noted before.
     pub(super) fn add(&mut self, others: Self) -> Option<(Username, MessageId)> {
-        let mut last = None;
+        let last = others.last.filter(|last| !self.ids.contains(last));
         for (from, id) in others.order {
-            last = self.insert(&from, id).then_some((from, id));
+            self.insert(&from, id);
         }
         last
     }
@@ -57,5 +60,18 @@ mod tests {
             seen.insert(&ada, MessageId(n));
         }
         assert_eq!((seen.ids.len(), seen.order.len()), (Seen::COUNT_MAX, Seen::COUNT_MAX));
+    }
+
+    #[test]
+    fn the_last_note_is_news_once_also_if_another_client_had_noted_it_before() {
+        let ada: Username = "ada".parse().unwrap();
+        let mut others = Seen::default();
+        for id in [1, 2, 1] {
+            others.insert(&ada, MessageId(id));
+        }
+        let mut seen = Seen::default();
+        assert_eq!(seen.add(others.clone()), Some((ada.clone(), MessageId(1))));
+        assert_eq!(seen.add(others), None);
+        assert!(!seen.insert(&ada, MessageId(2)));
     }
 }

@@ -61,6 +61,8 @@ pub(super) struct SeenFile {
     open: Option<File>,
     /// In the newer one.
     lines: usize,
+    /// Bytes of the newer one when it was read.
+    read_len: u64,
     /// The newer one ends within a line.
     is_torn: bool,
     has_complained: bool,
@@ -81,7 +83,8 @@ impl SeenFiles {
         // Names may differ in case only, or be too long for a file; this differs on every system.
         let name = blake3::hash(format!("{server} {user}").as_bytes()).to_hex();
         let newer = self.folder.join(name.as_str());
-        let mut file = SeenFile { newer, open: None, lines: 0, is_torn: false, has_complained: false };
+        let mut file =
+            SeenFile { newer, open: None, lines: 0, read_len: 0, is_torn: false, has_complained: false };
         let (seen, error) = file.read();
         (file, seen, error)
     }
@@ -101,7 +104,7 @@ impl SeenFile {
         let mut seen = Seen::default();
         let mut error = None;
         for path in [self.older(), self.newer.clone()] {
-            (self.lines, self.is_torn) = (0, false);
+            (self.lines, self.read_len, self.is_torn) = (0, 0, false);
             let bytes = match fs::read(&path) {
                 Ok(bytes) => bytes,
                 Err(source) if source.kind() == io::ErrorKind::NotFound => continue,
@@ -110,6 +113,7 @@ impl SeenFile {
                     continue;
                 }
             };
+            self.read_len = bytes.len() as u64;
             let whole_len = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
             self.is_torn = whole_len < bytes.len();
             let text = String::from_utf8_lossy(bytes.get(..whole_len).unwrap_or_default());
@@ -155,7 +159,7 @@ impl SeenFile {
         let open_len = self.open.take().and_then(|file| file.metadata().ok()).map(|metadata| metadata.len());
         let newer_len = fs::metadata(&self.newer).ok().map(|metadata| metadata.len());
         // Another client of this user may have done so already; what it began must not push out what it kept.
-        if open_len.is_none() || newer_len >= open_len {
+        if newer_len >= open_len.or(Some(self.read_len)) {
             let _ = fs::rename(&self.newer, self.older());
         }
         self.lines = 0;

@@ -7,6 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::Username;
 
+/// Changes of one pair that may be under way at a time.
+const CHANGES_MAX: usize = 16;
+
 /// Every user's block list.
 #[derive(Debug, Default)]
 pub(super) struct Blocks {
@@ -43,6 +46,12 @@ impl Blocks {
 
     pub(super) fn len(&self, by: &Username) -> usize {
         self.lists.get(by).map_or(0, BTreeSet::len)
+    }
+
+    /// Whether so many changes of this pair are under way that one more could only fill memory while the disk is slow.
+    pub(super) fn is_churned(&self, by: &Username, user: &Username) -> bool {
+        let pair = (by.clone(), user.clone());
+        self.unsettled.get(&pair).is_some_and(|unsettled| unsettled.changes >= CHANGES_MAX)
     }
 
     /// Puts a change in force; [`Blocks::settle`] follows.

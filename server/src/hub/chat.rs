@@ -129,7 +129,7 @@ pub(super) fn block(
     let checked = check_other(accounts, &by, &user).and_then(|()| {
         if blocks.has_blocked(&by, &user) {
             Err(ErrorCode::AlreadyBlocked)
-        } else if blocks.len(&by) >= desk.limits.blocked_max {
+        } else if blocks.len(&by) >= desk.limits.blocked_max || blocks.is_churned(&by, &user) {
             Err(ErrorCode::Quota)
         } else {
             Ok(())
@@ -155,7 +155,9 @@ pub(super) fn unblock(
 ) {
     let by = asker.user.clone();
     // A user whose account is gone can still be taken off the list.
-    let checked = if blocks.has_blocked(&by, &user) {
+    let checked = if blocks.is_churned(&by, &user) {
+        Err(ErrorCode::Quota)
+    } else if blocks.has_blocked(&by, &user) {
         Ok(())
     } else {
         check_other(accounts, &by, &user).and(Err(ErrorCode::NotBlocked))

@@ -224,6 +224,7 @@ impl Hub {
                     relays.check_idle(&mut Desk { now: *now, limits, sessions, ledger }, ticket);
                 }
                 Some(Timer::Alive) => {
+                    self.ledger.retry();
                     if self.presence.count() > 0 {
                         self.ledger.note(StoreOperation::Alive { at: self.now.wall });
                     }

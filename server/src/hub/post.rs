@@ -394,8 +394,14 @@ impl PostOffice {
         let Some(mailbox) = self.mailboxes.get_mut(user) else { return };
         let Some(delivery) = &mut mailbox.delivery else { return };
         let mut late = Vec::new();
-        for parcel in delivery.queue.iter_mut().chain(&mut delivery.fresh) {
-            if !parcel.kept && parcel.since.after(desk.limits.delivery_patience) <= desk.now.mono {
+        let (now, patience) = (desk.now.mono, desk.limits.delivery_patience);
+        let is_due = |parcel: &Parcel| !parcel.kept && parcel.since.after(patience) <= now;
+        // With one that is due go those before it, whose turn would come again later: the store keeps the order.
+        let all = delivery.queue.iter().chain(&delivery.fresh);
+        let due_count =
+            all.enumerate().filter(|(_, parcel)| is_due(parcel)).last().map_or(0, |(at, _)| at + 1);
+        for parcel in delivery.queue.iter_mut().chain(&mut delivery.fresh).take(due_count) {
+            if !parcel.kept {
                 parcel.kept = true;
                 delivery.unkept -= 1;
                 delivery.unkept_len -= parcel.message.text.len();

@@ -58,6 +58,8 @@ impl RunError {
     /// As the manual promises: 2 for an unusable configuration, 1 for a failure at run time.
     pub fn exit_code(&self) -> u8 {
         match self {
+            // A supervisor may try again.
+            Self::Store(error) if error.is_passing() => 1,
             Self::Credentials(_) | Self::Identity(_) | Self::Store(_) => 2,
             Self::Bind(_) | Self::System { .. } => 1,
         }

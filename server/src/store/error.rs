@@ -63,6 +63,21 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether it may be over by itself, or once there is room: nothing is wrong with how the server was started.
+    pub fn is_passing(&self) -> bool {
+        let Self::Sql { source, .. } = self else { return false };
+        matches!(
+            source.sqlite_error_code(),
+            Some(
+                ErrorCode::DiskFull
+                    | ErrorCode::DatabaseBusy
+                    | ErrorCode::DatabaseLocked
+                    | ErrorCode::SystemIoFailure
+                    | ErrorCode::OutOfMemory
+            )
+        )
+    }
+
     pub(super) fn sql(path: &Path) -> impl Fn(rusqlite::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| match source.sqlite_error_code() {

@@ -157,14 +157,14 @@ fn use_wal(connection: &Connection) -> rusqlite::Result<()> {
 
 /// What is over, and who is not online any more.
 fn tidy(connection: &Connection, now: UnixMs) -> rusqlite::Result<()> {
-    let over = "DELETE FROM known_ids WHERE until_ms <= ?1";
-    connection.execute(over, [write::ms(now)])?;
-    connection.execute_batch(
-        "BEGIN;
-         UPDATE last_seen SET online = false, at_ms = max(at_ms, (SELECT alive_at_ms FROM server)) WHERE online;
-         UPDATE server SET alive_at_ms = 0;
-         COMMIT;",
-    )
+    // Whatever goes wrong, dropping the transaction undoes it, and commits find none in their way.
+    let transaction = connection.unchecked_transaction()?;
+    transaction.execute("DELETE FROM known_ids WHERE until_ms <= ?1", [write::ms(now)])?;
+    transaction.execute_batch(
+        "UPDATE last_seen SET online = false, at_ms = max(at_ms, (SELECT alive_at_ms FROM server)) WHERE online;
+         UPDATE server SET alive_at_ms = 0;",
+    )?;
+    transaction.commit()
 }
 
 /// Not every system can, and where it cannot there is nothing else to do.

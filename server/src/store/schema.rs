@@ -124,6 +124,10 @@ pub(super) fn identify(connection: &Connection, path: &Path) -> Result<Kind, Sto
 
 /// Brings a database to the newest version, as a whole or not at all. A new one gets `fresh_secret`.
 pub(super) fn migrate(connection: &mut Connection, fresh_secret: &[u8; 32]) -> rusqlite::Result<()> {
+    // A full disk keeps nobody from starting.
+    if connection.query_row("PRAGMA user_version", (), |row| row.get::<_, i64>(0))? == NEWEST {
+        return Ok(());
+    }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let version: u32 = transaction.query_row("PRAGMA user_version", (), |row| row.get(0))?;
     for (_, migration) in (0..).zip(MIGRATIONS).filter(|&(number, _)| number >= version) {

@@ -223,7 +223,7 @@ impl Peers {
         let other = self.link_with(user, |link| link.talks);
         let Some(talk) = self.talks.get_mut(user).filter(|talk| talk.link == id) else { return };
         if let Some((other, link)) = other.and_then(|other| Some((other, self.links.get_mut(&other)?))) {
-            talk.link = other;
+            talk.moves_to(other, now);
             return talk.again().for_each(|frame| link.send(&frame));
         }
         if end == PrivateEnd::Lost {

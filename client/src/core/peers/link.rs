@@ -20,6 +20,8 @@ const SILENCE: Duration = Duration::from_secs(20);
 const ANSWER: Duration = Duration::from_secs(10);
 /// How long a link stays open that nobody needs.
 const IDLE: Duration = Duration::from_secs(60);
+/// Frames that wait besides those about files: what is said and not heard (256), and many answers.
+const TALK_WAITING_MAX: usize = 1_024;
 /// Bytes of small frames that are sent together.
 const BATCH_LEN: usize = 16 * 1024;
 
@@ -125,6 +127,11 @@ impl PeerLink {
         if !self.ending {
             self.talk_lane.push_back(frame.encode());
         }
+    }
+
+    /// Whether the other side asks without reading the answers.
+    pub(super) fn is_flooded(&self) -> bool {
+        self.talk_lane.len() > TALK_WAITING_MAX
     }
 
     /// Behind everything that is not about files.

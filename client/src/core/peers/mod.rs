@@ -358,6 +358,9 @@ impl Peers {
         frame: PeerFrame<'_>,
         now: MonoMs,
     ) -> Result<(), ProtocolError> {
+        if self.links.get(&id).is_some_and(PeerLink::is_flooded) {
+            return Err(ProtocolError::Line);
+        }
         match frame {
             PeerFrame::Meet { version: _, ticket, purpose } => self.meet(id, ticket, purpose, now),
             PeerFrame::Met { ticket } => self.met(id, ticket, now),
@@ -678,5 +681,23 @@ mod tests {
         }
         assert!(is_told && !peers.serves_files(link));
         assert_eq!(later, MonoMs(61_000));
+    }
+
+    #[test]
+    fn who_asks_without_reading_is_sent_away() {
+        let (me, bob, now) = (Fingerprint([1; 32]), Fingerprint([2; 32]), MonoMs(1000));
+        let (link, ticket, purpose) = (LinkId(1), TicketId(7), Purpose::Files);
+        let mut peers = Peers::new(me, KnownPeers::default());
+        peers.expect(ticket, ("bob".parse().unwrap(), bob, purpose), Vec::new(), now);
+        peers.accepted(link, None, now);
+        peers.secured(link, bob);
+        peers.frame(link, PeerFrame::Meet { version: VERSION, ticket, purpose }, now).unwrap();
+        let unread = (0..5_000).find(|_| peers.frame(link, PeerFrame::Ping, now).is_err());
+        assert!(unread.is_some_and(|count| count >= 1_000), "{unread:?}");
+        for _ in 0..5_000 {
+            let len = peers.waiting(link).len();
+            peers.sent(link, len);
+            peers.frame(link, PeerFrame::Ping, now).unwrap();
+        }
     }
 }
