@@ -335,7 +335,7 @@ impl Core {
             return self.finish(DisconnectReason::Logout, exit::LOGGED_OUT);
         }
         self.dial_again_if_due();
-        let Some(link) = &mut self.link else { return };
+        let Some(link) = self.link.as_mut().filter(|_| !matches!(self.stage, Stage::Over)) else { return };
         match link.pulse(now.mono) {
             Pulse::Fine => {}
             Pulse::NoAnswer => {

@@ -48,6 +48,11 @@ impl Blocks {
         self.lists.get(by).map_or(0, BTreeSet::len)
     }
 
+    /// Whether changes of this pair are under way.
+    pub(super) fn is_unsettled(&self, by: &Username, user: &Username) -> bool {
+        self.unsettled.contains_key(&(by.clone(), user.clone()))
+    }
+
     /// Whether so many changes of this pair are under way that one more could only fill memory while the disk is slow.
     pub(super) fn is_churned(&self, by: &Username, user: &Username) -> bool {
         let pair = (by.clone(), user.clone());

@@ -118,7 +118,8 @@ pub(super) fn blocklist(desk: &mut Desk<'_>, blocks: &Blocks, asker: &Asker<'_>)
     tell_users(desk, asker.waiter, &users);
 }
 
-/// In force at once, answered when it is durable, undone if that fails.
+/// In force at once, answered when it is durable, undone if that fails. A refusal because it is in force already must
+/// not come before that is durable: whoever asks again, having lost the connection, takes it for his answer.
 pub(super) fn block(
     desk: &mut Desk<'_>,
     (accounts, blocks): (&Accounts, &mut Blocks),
@@ -126,10 +127,12 @@ pub(super) fn block(
     user: Username,
 ) {
     let by = asker.user.clone();
+    let is_repeated = blocks.has_blocked(&by, &user);
     let checked = check_other(accounts, &by, &user).and_then(|()| {
-        if blocks.has_blocked(&by, &user) {
+        if is_repeated && !blocks.is_unsettled(&by, &user) {
             Err(ErrorCode::AlreadyBlocked)
-        } else if blocks.len(&by) >= desk.limits.blocked_max || blocks.is_churned(&by, &user) {
+        } else if !is_repeated && blocks.len(&by) >= desk.limits.blocked_max || blocks.is_churned(&by, &user)
+        {
             Err(ErrorCode::Quota)
         } else {
             Ok(())
@@ -142,11 +145,11 @@ pub(super) fn block(
     let Waiter { conn, request } = asker.waiter;
     desk.ledger.promise(
         StoreOperation::Block { by: by.clone(), user: user.clone() },
-        Promise::Blocked { conn, request, by, user },
+        Promise::Blocked { conn, request, by, user, is_repeated },
     );
 }
 
-/// In force at once, answered when it is durable, undone if that fails.
+/// In force at once, answered when it is durable, undone if that fails; see [`block`].
 pub(super) fn unblock(
     desk: &mut Desk<'_>,
     (accounts, blocks): (&Accounts, &mut Blocks),
@@ -154,10 +157,11 @@ pub(super) fn unblock(
     user: Username,
 ) {
     let by = asker.user.clone();
+    let is_repeated = !blocks.has_blocked(&by, &user);
     // A user whose account is gone can still be taken off the list.
     let checked = if blocks.is_churned(&by, &user) {
         Err(ErrorCode::Quota)
-    } else if blocks.has_blocked(&by, &user) {
+    } else if !is_repeated || blocks.is_unsettled(&by, &user) {
         Ok(())
     } else {
         check_other(accounts, &by, &user).and(Err(ErrorCode::NotBlocked))
@@ -169,17 +173,19 @@ pub(super) fn unblock(
     let Waiter { conn, request } = asker.waiter;
     desk.ledger.promise(
         StoreOperation::Unblock { by: by.clone(), user: user.clone() },
-        Promise::Unblocked { conn, request, by, user },
+        Promise::Unblocked { conn, request, by, user, is_repeated },
     );
 }
 
-/// The store has answered for a block or an unblock.
-pub(super) fn settle_block(desk: &mut Desk<'_>, durable: bool, waiter: Waiter) {
-    if durable {
-        let frame = ServerFrame::Done { request: waiter.request };
-        desk.sessions.tell(waiter.conn, &frame, desk.now.mono, desk.limits);
-    } else {
-        desk.refuse(waiter, ErrorCode::StoreFailed);
+/// The store has answered for a block or an unblock. `repeated`: it was so before, and this is what says so.
+pub(super) fn settle_block(desk: &mut Desk<'_>, durable: bool, waiter: Waiter, repeated: Option<ErrorCode>) {
+    match repeated {
+        _ if !durable => desk.refuse(waiter, ErrorCode::StoreFailed),
+        Some(code) => desk.refuse(waiter, code),
+        None => {
+            let frame = ServerFrame::Done { request: waiter.request };
+            desk.sessions.tell(waiter.conn, &frame, desk.now.mono, desk.limits);
+        }
     }
 }
 

@@ -23,9 +23,9 @@ pub(super) enum Promise {
     /// A message was dropped.
     Dropped { to: Username, sequence: Sequence },
     /// A block was to be remembered.
-    Blocked { conn: ConnId, request: RequestId, by: Username, user: Username },
+    Blocked { conn: ConnId, request: RequestId, by: Username, user: Username, is_repeated: bool },
     /// An unblock was to be remembered.
-    Unblocked { conn: ConnId, request: RequestId, by: Username, user: Username },
+    Unblocked { conn: ConnId, request: RequestId, by: Username, user: Username, is_repeated: bool },
     /// A name was to be kept for a file.
     Registered { conn: ConnId, request: RequestId, name: FileName },
     /// A name was to be given up.

@@ -42,7 +42,8 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use protocol::{
-    ClientFrame, GoodbyeReason, LoginRefusal, PresenceChange, RequestId, ServerFrame, Username, Word,
+    ClientFrame, ErrorCode, GoodbyeReason, LoginRefusal, PresenceChange, RequestId, ServerFrame, Username,
+    Word,
     printable::Excerpt,
     random::RandomStream,
     time::{MonoMs, Now},
@@ -713,13 +714,15 @@ impl Hub {
                     post.kept(desk, durable, &to, (&from, id, sequence), text_len);
                 }
                 Promise::Dropped { to, sequence } => post.dropped(&to, sequence),
-                Promise::Blocked { conn, request, by, user } => {
+                Promise::Blocked { conn, request, by, user, is_repeated } => {
                     blocks.settle(&by, &user, true, durable);
-                    chat::settle_block(desk, durable, Waiter { conn, request });
+                    let repeated = is_repeated.then_some(ErrorCode::AlreadyBlocked);
+                    chat::settle_block(desk, durable, Waiter { conn, request }, repeated);
                 }
-                Promise::Unblocked { conn, request, by, user } => {
+                Promise::Unblocked { conn, request, by, user, is_repeated } => {
                     blocks.settle(&by, &user, false, durable);
-                    chat::settle_block(desk, durable, Waiter { conn, request });
+                    let repeated = is_repeated.then_some(ErrorCode::NotBlocked);
+                    chat::settle_block(desk, durable, Waiter { conn, request }, repeated);
                 }
                 promise @ (Promise::Registered { .. } | Promise::Unregistered { .. }) => {
                     files.settle(desk, durable, &promise);

@@ -314,3 +314,29 @@ fn waiting_messages_of_the_last_process_come_first() {
             .any(|o| matches!(o, StoreOperation::Keep { message, .. } if message.sequence <= kept.sequence))
     );
 }
+
+#[test]
+fn that_a_block_stands_already_is_told_when_it_is_durable() {
+    let mut rig = Rig::new(Limits::default());
+    let ada = rig.log_in("ada");
+    rig.log_in("grace");
+    rig.settle(true);
+    rig.heard(ada);
+    let user = || "grace".parse().unwrap();
+    for (durable, first, again) in [
+        (false, "refused 1 store-failed\n", "refused 2 store-failed\n"),
+        (true, "done 1", "refused 2 already-blocked\n"),
+    ] {
+        assert!(rig.say(ada, &ClientFrame::Block { request: RequestId(1), user: user() }).is_empty());
+        assert!(rig.say(ada, &ClientFrame::Block { request: RequestId(2), user: user() }).is_empty());
+        rig.settle(durable);
+        let heard = rig.heard(ada);
+        assert!(heard[0].starts_with(first) && heard[1].starts_with(again), "{heard:?}");
+    }
+    for request in [3, 4] {
+        assert!(rig.say(ada, &ClientFrame::Unblock { request: RequestId(request), user: user() }).is_empty());
+    }
+    rig.settle(true);
+    let heard = rig.heard(ada);
+    assert!(heard[0] == "done 3" && heard[1].starts_with("refused 4 not-blocked\n"), "{heard:?}");
+}
