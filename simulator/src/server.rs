@@ -80,6 +80,8 @@ struct Slot {
     cable: Option<CableId>,
     reading: bool,
     closed: bool,
+    /// It may have been dead before: it waited to be accepted.
+    opened_at: MonoMs,
 }
 
 #[derive(Debug)]
@@ -250,7 +252,8 @@ impl Server {
             }
             let Some(slot) = self.slots.get_mut(index) else { continue };
             let generation = slot.generation;
-            *slot = Slot { generation, cable: Some(cable), reading: true, closed: false };
+            *slot =
+                Slot { generation, cable: Some(cable), reading: true, closed: false, opened_at: now.mono };
             let conn = ConnId { index: u32::try_from(index).unwrap_or(u32::MAX), generation };
             net.note(format_args!("server: accepts cable {cable} as {}.{}", conn.index, conn.generation));
             self.taps.insert(conn, Tap::new());
@@ -535,7 +538,7 @@ impl Server {
         let patience = (keep_alive + keep_alive_answer).max(login_deadline + probe_answer) + linger;
         for (conn, slot) in (0..).zip(&self.slots) {
             let Some(since_ms) = slot.cable.and_then(|cable| net.hole_since_ms(cable)) else { continue };
-            let since = self.machine.now(since_ms).mono.max(self.jumped_at);
+            let since = self.machine.now(since_ms).mono.max(self.jumped_at).max(slot.opened_at);
             let late_at = since.after(patience).0 + LATENESS_MS;
             if now.mono.0 > late_at && self.jumped_at != now.mono {
                 judge.fail(format!("connection {conn}.{} is dead and not found", slot.generation));
