@@ -37,6 +37,8 @@ const LOCK_NAME: &str = "parlour.lock";
 
 /// How long to wait for an operator who writes to the database by hand.
 const BUSY_PATIENCE: Duration = Duration::from_secs(1);
+/// How long to wait for a server before this one, which was killed and is not quite gone.
+const PREDECESSOR_PATIENCE: Duration = Duration::from_secs(2);
 /// A database up to this size is looked through at the start; that takes less than half a second. A larger one is
 /// left to `parlour-server check`.
 const LOOKED_THROUGH_LEN_MAX: i64 = 32 * 1024 * 1024;
@@ -123,8 +125,9 @@ fn lock(folder: &Path) -> Result<Connection, StoreError> {
     let path = folder.join(LOCK_NAME);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
     let connection = Connection::open_with_flags(&path, flags).map_err(StoreError::sql(&path))?;
-    let locked =
-        connection.busy_timeout(Duration::ZERO).and_then(|()| connection.execute_batch("BEGIN EXCLUSIVE"));
+    let locked = connection
+        .busy_timeout(PREDECESSOR_PATIENCE)
+        .and_then(|()| connection.execute_batch("BEGIN EXCLUSIVE"));
     match locked {
         Ok(()) => Ok(connection),
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
