@@ -53,3 +53,12 @@ impl Strace {
         Some(Self { program })
     }
 }
+
+/// Asked, it lets go of the program in good order. If it were killed in the middle of a call, that call would fail in a
+/// way in which none ever does.
+impl Drop for Strace {
+    fn drop(&mut self) {
+        self.program.signal("TERM");
+        self.program.err.await_end(Instant::now() + PATIENCE);
+    }
+}
