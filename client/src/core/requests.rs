@@ -255,3 +255,32 @@ impl Request {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use protocol::ClientFrame;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_certain_unless_the_message_went_over_a_connection_that_was_lost() {
+        let (to, id): (Username, _) = ("bob".parse().unwrap(), MessageId(1));
+        for (request, over_two) in
+            [(Request::Message { to, id }, false), (Request::Broadcast, false), (Request::Logout, true)]
+        {
+            let mut requests = Requests::default();
+            let (first, again) = (requests.next_id(), requests.next_id());
+            let frame = ClientFrame::WhoElse { request: first }.encode();
+            requests.open(first, (Some(1), request), frame, true);
+            assert_eq!(requests.again().len(), 1);
+            let Ok(Refused::Command { is_certain, .. }) = requests.refused(first, ErrorCode::Blocked) else {
+                panic!("a command was refused");
+            };
+            assert_eq!(is_certain, over_two);
+            let frame = ClientFrame::WhoElse { request: again }.encode();
+            requests.open(again, (Some(2), Request::Broadcast), frame, true);
+            let refused = requests.refused(again, ErrorCode::EmptyMessage);
+            assert!(matches!(refused, Ok(Refused::Command { is_certain: true, number: 2, .. })));
+        }
+    }
+}

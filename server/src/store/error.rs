@@ -101,3 +101,21 @@ impl StoreError {
         move |what| Self::Damaged { path: path.clone(), what }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::{Error, ffi};
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_may_pass_and_a_damaged_or_unwritable_database_does_not() {
+        let error = |code| StoreError::sql(Path::new("x"))(Error::SqliteFailure(ffi::Error::new(code), None));
+        for code in [ffi::SQLITE_FULL, ffi::SQLITE_BUSY, ffi::SQLITE_IOERR] {
+            assert!(error(code).is_passing(), "{code}");
+        }
+        for code in [ffi::SQLITE_CORRUPT, ffi::SQLITE_NOTADB, ffi::SQLITE_READONLY, ffi::SQLITE_CANTOPEN] {
+            assert!(!error(code).is_passing(), "{code}");
+        }
+    }
+}

@@ -340,3 +340,22 @@ fn that_a_block_stands_already_is_told_when_it_is_durable() {
     let heard = rig.heard(ada);
     assert!(heard[0] == "done 3" && heard[1].starts_with("refused 4 not-blocked\n"), "{heard:?}");
 }
+
+#[test]
+fn nobody_fills_memory_with_changes_that_a_slow_disk_does_not_take() {
+    let mut rig = Rig::new(Limits::default());
+    let ada = rig.log_in("ada");
+    rig.log_in("grace");
+    rig.settle(true);
+    rig.heard(ada);
+    let mut refused = 0;
+    for request in (0..100).step_by(2).map(RequestId) {
+        let user = || "grace".parse().unwrap();
+        let mut heard = rig.say(ada, &ClientFrame::Block { request, user: user() });
+        heard.extend(rig.say(ada, &ClientFrame::Unblock { request: RequestId(request.0 + 1), user: user() }));
+        refused += heard.iter().filter(|body| body.contains(" quota\n")).count();
+    }
+    assert!((50..100).contains(&refused), "{refused} of 100 were refused");
+    rig.settle(true);
+    assert_eq!(rig.heard(ada).len(), 100 - refused, "every other one has its answer");
+}
